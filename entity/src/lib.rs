@@ -1,0 +1,9 @@
+//! What a row is: one module a table, typed ids, sealed columns. No GraphQL, no logic.
+//!
+//! - [`id`]: UUIDv7 newtypes with a prefix on the wire, so an id of one kind cannot be used as another.
+//! - [`time`]: milliseconds since the Unix epoch, the same on every database.
+//! - [`sealed`]: ciphertext columns bound to their table, column and row.
+
+pub mod id;
+pub mod sealed;
+pub mod time;

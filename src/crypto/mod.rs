@@ -1,0 +1,1 @@
+//! Mechanism: keyring, sealing, password hashing, tokens, TOTP. No I/O, no policy.

@@ -1,0 +1,1 @@
+//! How much: what a request may cost, before the parser, before execution, and over time.
