@@ -1,5 +1,6 @@
 //! Portcullis: a secure GraphQL backend in one binary.
 
 pub mod clock;
+pub mod config;
 pub mod crypto;
 pub mod limits;

@@ -3,7 +3,12 @@
 //! - [`id`]: UUIDv7 newtypes with a prefix on the wire, so an id of one kind cannot be used as another.
 //! - [`time`]: milliseconds since the Unix epoch, the same on every database.
 //! - [`sealed`]: ciphertext columns bound to their table, column and row.
+//! - [`user`], [`session`], [`post`], [`audit_event`]: a table each.
 
+pub mod audit_event;
 pub mod id;
+pub mod post;
 pub mod sealed;
+pub mod session;
 pub mod time;
+pub mod user;

@@ -1,1 +1,25 @@
-//! x
+//! How tables came to be: one file a step, append-only, up and down on SQLite and PostgreSQL.
+
+use sea_orm_migration::prelude::*;
+
+mod columns;
+mod m0001_users;
+mod m0002_sessions;
+mod m0003_posts;
+mod m0004_audit_events;
+
+/// Every step, in order.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_users::Migration),
+            Box::new(m0002_sessions::Migration),
+            Box::new(m0003_posts::Migration),
+            Box::new(m0004_audit_events::Migration),
+        ]
+    }
+}

@@ -1,0 +1,91 @@
+//! What a configuration accepts and how it refuses.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+
+fn problems(sources: Sources) -> Vec<String> {
+    Config::load(sources).expect_err("accepted").problems
+}
+
+#[test]
+fn the_defaults_run_a_development_server() {
+    let config = Config::load(Sources::default()).unwrap();
+    assert_eq!(config.mode, Mode::Development);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert!(config.database_url.is_none());
+}
+
+#[test]
+fn the_environment_is_stronger_than_the_file() {
+    let mut sources = Sources::default();
+    sources.add_file(
+        "listen = \"127.0.0.1:1\"\nmax_depth = 7\ncors_origins = [\"https://a.example\"]",
+        "x.toml",
+    );
+    let config = Config::load(sources.with("PORTCULLIS_LISTEN", "127.0.0.1:2")).unwrap();
+    assert_eq!(config.listen.port(), 2);
+    assert_eq!(config.max_depth, 7);
+    assert_eq!(config.cors_origins.0, ["https://a.example"]);
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let mut sources = Sources::default();
+    sources.add_file("listen = \"x\"\n[table]\na = 1", "x.toml");
+    let found = problems(
+        sources
+            .with("PORTCULLIS_LISTEN", "nowhere")
+            .with("PORTCULLIS_MAX_DEPTH", "-1")
+            .with("PORTCULLIS_NONSENSE", "1")
+            .with("PORTCULLIS_DATABASE_URL_FILE", "/does/not/exist"),
+    );
+    for expected in [
+        "`listen`",
+        "is a table",
+        "PORTCULLIS_LISTEN",
+        "PORTCULLIS_MAX_DEPTH",
+        "PORTCULLIS_NONSENSE",
+        "PORTCULLIS_DATABASE_URL_FILE",
+    ] {
+        assert!(found.iter().any(|line| line.contains(expected)), "{expected} missing in {found:#?}");
+    }
+}
+
+#[test]
+fn production_refuses_what_is_unsafe() {
+    let found = problems(
+        Sources::default()
+            .with("PORTCULLIS_MODE", "production")
+            .with("PORTCULLIS_PASSWORD_MEMORY_KIB", "1024"),
+    );
+    for expected in [
+        "PORTCULLIS_MASTER_KEY",
+        "PORTCULLIS_HOSTS",
+        "PORTCULLIS_PUBLIC_URL",
+        "PORTCULLIS_PASSWORD_MEMORY_KIB",
+    ] {
+        assert!(found.iter().any(|line| line.contains(expected)), "{expected} missing in {found:#?}");
+    }
+}
+
+/// ASVS: 13.3.1
+#[test]
+fn a_secret_comes_from_a_file_and_is_never_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    std::fs::write(&path, "hunter2hunter2\n").unwrap();
+    let sources = Sources::default().with("PORTCULLIS_MASTER_KEY_FILE", path.to_str().unwrap());
+    let config = Config::load(sources.clone()).unwrap();
+    assert_eq!(secrecy::ExposeSecret::expose_secret(config.master_key.as_ref().unwrap()), "hunter2hunter2");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let found = problems(sources.with("PORTCULLIS_MASTER_KEY", "again"));
+    assert!(found[0].contains("both set"), "{found:?}");
+    let found = problems(Sources::default().with("PORTCULLIS_DATABASE_URL", "mysql://root:hunter2@db"));
+    assert!(found.iter().all(|line| !line.contains("hunter2")), "{found:?}");
+}
+
+#[test]
+fn only_secrets_are_read_from_files() {
+    let found = problems(Sources::default().with("PORTCULLIS_LISTEN_FILE", "/etc/hostname"));
+    assert!(found[0].contains("only secrets"), "{found:?}");
+}
