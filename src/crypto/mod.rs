@@ -1,1 +1,21 @@
 //! Mechanism: keyring, sealing, password hashing, tokens, TOTP. No I/O, no policy.
+//!
+//! In reading order:
+//!
+//! - [`random`]: bytes from the operating system's generator, and UUIDv7 ids.
+//! - [`keyring`]: numbered master keys, a subkey per purpose, message authentication codes.
+//! - [`seal`]: encrypted columns and their blind indexes.
+//! - [`token`]: opaque 256-bit bearer tokens, stored as hashes.
+//! - [`csrf`]: CSRF tokens bound to a session.
+//! - [`cursor`]: page cursors bound to their list.
+
+pub mod csrf;
+pub mod cursor;
+pub mod keyring;
+pub mod random;
+pub mod seal;
+pub mod token;
+
+pub use keyring::{Keyring, KeyringError, Purpose};
+pub use seal::{Column, OpenError, sealed_key_number};
+pub use token::{Token, TokenKind};
