@@ -8,14 +8,19 @@
 //! - [`token`]: opaque 256-bit bearer tokens, stored as hashes.
 //! - [`csrf`]: CSRF tokens bound to a session.
 //! - [`cursor`]: page cursors bound to their list.
+//! - [`password`]: peppered Argon2id hashes.
+//! - [`strength`]: why a new password is refused.
 
 pub mod csrf;
 pub mod cursor;
 pub mod keyring;
+pub mod password;
 pub mod random;
 pub mod seal;
+pub mod strength;
 pub mod token;
 
 pub use keyring::{Keyring, KeyringError, Purpose};
+pub use password::{HashParams, PasswordHasher, Verdict};
 pub use seal::{Column, OpenError, sealed_key_number};
 pub use token::{Token, TokenKind};
