@@ -2,10 +2,11 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
 import { cspStyles } from './build/csp-styles-plugin.js';
+import { slim } from './build/slim-plugin.js';
 
 export default defineConfig({
   base: '/graphiql/',
-  plugins: [react(), cspStyles()],
+  plugins: [react(), cspStyles(), slim()],
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,

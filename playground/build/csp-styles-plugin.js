@@ -21,6 +21,7 @@ const markup = (code) =>
 // The file's end, how it is rewritten, and how many call sites it has to have.
 const SITES = [
   ['monaco-editor/esm/vs/base/browser/dom.js', style, 1],
+  ['monaco-editor/esm/vs/base/browser/ui/contextview/contextview.js', style, 1],
   ['monaco-editor/esm/vs/editor/browser/view/viewLayer.js', markup, 3],
   ['monaco-editor/esm/vs/editor/browser/view/domLineBreaksComputer.js', markup, 1],
   ['monaco-editor/esm/vs/editor/standalone/browser/colorizer.js', markup, 1],

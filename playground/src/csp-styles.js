@@ -1,16 +1,18 @@
 // What <style> elements and style attributes do, through the CSSOM: see build/csp-styles-plugin.js.
 
-/** Stands in for a <style> element; its rules are a constructed, adopted style sheet. */
+/** Stands in for a <style> element; its rules are a constructed sheet, adopted where it is placed. */
 class ConstructedStyle extends HTMLElement {
   sheet = new CSSStyleSheet();
+  #root = null;
 
   connectedCallback() {
     this.hidden = true;
-    document.adoptedStyleSheets = [...document.adoptedStyleSheets, this.sheet];
+    this.#root = this.getRootNode();
+    this.#root.adoptedStyleSheets = [...this.#root.adoptedStyleSheets, this.sheet];
   }
 
   disconnectedCallback() {
-    document.adoptedStyleSheets = document.adoptedStyleSheets.filter((sheet) => sheet !== this.sheet);
+    this.#root.adoptedStyleSheets = this.#root.adoptedStyleSheets.filter((sheet) => sheet !== this.sheet);
   }
 
   get textContent() {

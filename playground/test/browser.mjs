@@ -83,6 +83,9 @@ try {
   await page.getByRole('button', { name: /stop/i }).first().click();
   done('editor is laid out and coloured');
 
+  await explore(page);
+  done('opens every part of the editor');
+
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByLabel('Username or e-mail').waitFor();
   done('signs out');
@@ -171,6 +174,45 @@ async function publishUntilSeen(page, title) {
     if (await seen.then(() => true, () => attempt === 3)) break;
   }
   await response(page, title);
+}
+
+/** Opens what draws by other means: documentation, dialogs, completion, hover, find, commands, menus. */
+async function explore(page) {
+  const close = () => page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+  await page.locator('.graphiql-doc-explorer').getByText('Mutation', { exact: true }).click();
+  await page.locator('.graphiql-doc-explorer').getByText('createPost', { exact: true }).click();
+  await page.getByRole('button', { name: 'Show History' }).click();
+  await page.locator('.graphiql-history').waitFor();
+  for (const name of ['Open short keys dialog', 'Open settings dialog']) {
+    await page.getByRole('button', { name }).click();
+    await page.getByRole('dialog').waitFor();
+    if (name.includes('settings')) await page.getByRole('dialog').getByRole('button', { name: 'Dark' }).click();
+    await close();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+  }
+
+  await page.getByRole('tab', { name: 'Posts' }).click();
+  await page.getByRole('button', { name: /prettify/i }).first().click();
+  const editor = page.locator('.graphiql-query-editor');
+  await editor.getByText('posts', { exact: true }).first().hover();
+  await page.locator('.monaco-hover:visible').first().waitFor();
+  await editor.getByText('title', { exact: true }).first().click();
+  await page.keyboard.press('End');
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('Control+Space');
+  await page.locator('.suggest-widget.visible .monaco-list-row').first().waitFor();
+  if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT.replace(/\.png$/, '-dark.png') });
+  await close();
+  await page.keyboard.press('Control+F');
+  await page.locator('.find-widget.visible').first().waitFor();
+  await close();
+  await page.keyboard.press('F1');
+  await page.locator('.quick-input-widget:visible').waitFor();
+  await close();
+  await editor.getByText('title', { exact: true }).first().click({ button: 'right' });
+  await page.locator('.context-view .monaco-menu, .monaco-menu-container').first().waitFor();
+  await close();
 }
 
 /** What a policy without 'unsafe-inline' would break first: line positions, colours, icon font. */
