@@ -11,6 +11,7 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    license: { fileName: 'licenses.md' },
     chunkSizeWarningLimit: 4000,
     rolldownOptions: {
       // Directives of the React compiler in dependencies: nothing to act on.

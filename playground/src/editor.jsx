@@ -11,6 +11,9 @@ import '@graphiql/plugin-history/style.css';
 import 'graphiql/graphiql.css';
 import './fonts.css';
 
+// GraphiQL takes the first tab's variables from here, and later from its storage.
+const firstVariables = storage.getItem('graphiql:tabState') ? undefined : examples[0].variables;
+
 /** `who` is the signed-in username: another viewer may be shown another schema. */
 export default function Editor({ who }) {
   // GraphiQL introspects again when the fetcher is a new function.
@@ -20,7 +23,9 @@ export default function Editor({ who }) {
       fetcher={fetch}
       storage={storage}
       defaultTabs={examples}
+      initialVariables={firstVariables}
       defaultQuery={'# Ctrl-Enter runs the operation, Ctrl-Space completes it.\n'}
+      defaultEditorToolsVisibility="variables"
       inputValueDeprecation
       schemaDescription
     >
