@@ -1,0 +1,132 @@
+//! [`Door`]: what the filters share, and [`Backend`]: what stands behind them.
+
+use super::inbound::{GraphqlRequest, Inbound};
+use crate::clock::Clock;
+use crate::config::Config;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Response};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What the door needs from the application. Object-safe, so tests put a fake one behind it.
+pub trait Backend: Send + Sync + 'static {
+    /// Answers a request for `/graphql`. Headers that every response carries are added by the door.
+    fn graphql(&self, request: GraphqlRequest) -> BoxFuture<'_, Response<Bytes>>;
+
+    /// Whether the service can do its work now, with each part's state.
+    fn ready(&self) -> BoxFuture<'_, Readiness>;
+
+    /// Parts with their latency, memory, versions: for the management listener.
+    fn health(&self) -> BoxFuture<'_, serde_json::Value>;
+
+    /// Metrics in the Prometheus text format: for the management listener.
+    fn metrics(&self) -> String;
+
+    /// A fresh CSRF token for the cookie session that `headers` carry, if they carry a live one.
+    fn csrf_token<'a>(
+        &'a self,
+        inbound: &'a Inbound,
+        headers: &'a HeaderMap,
+    ) -> BoxFuture<'a, Option<String>>;
+
+    /// The keys that verify access tokens, as a JSON Web Key Set (RFC 7517).
+    fn jwks(&self) -> Bytes;
+
+    /// Records `incident` in the audit trail before the answer leaves.
+    fn report(&self, incident: Incident) -> BoxFuture<'_, ()>;
+
+    /// Whether requests from `address` are refused. Asked for each request: memory only.
+    fn is_banned(&self, address: IpAddr) -> bool;
+
+    /// Refuses requests from `address` for a while, on every replica.
+    fn ban(&self, address: IpAddr, reason: &'static str) -> BoxFuture<'_, ()>;
+
+    /// Whether `headers` carry a session known to be live. Asked for each request: memory only.
+    /// Such requests may use the reserve when the server is busy.
+    fn is_known(&self, headers: &HeaderMap) -> bool {
+        let _ = headers;
+        false
+    }
+}
+
+/// Whether the service is ready, and why not.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    /// All parts work, or degrade as designed.
+    pub ready: bool,
+    /// Each part's state: names and words only, nothing secret; anyone may read it.
+    pub parts: serde_json::Value,
+}
+
+/// What kind of refusal is worth an audit event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IncidentKind {
+    /// The URL or a header looks like an attack.
+    SuspiciousRequest,
+    /// A cookie session without its proof against cross-site requests.
+    CsrfFailed,
+    /// A request from a banned address.
+    BannedRequest,
+    /// A host this server does not answer for.
+    WrongHost,
+    /// A cross-origin call from an origin that is not on the list.
+    WrongOrigin,
+    /// The first shield refused an address.
+    Shielded,
+}
+
+/// A refusal to be recorded (ASVS 16.3.3).
+#[derive(Debug, Clone)]
+pub struct Incident {
+    /// What kind.
+    pub kind: IncidentKind,
+    /// Whose request.
+    pub inbound: Arc<Inbound>,
+    /// Names of the rules that fired, never what the request contained.
+    pub rules: Vec<&'static str>,
+    /// Whether the request was refused; otherwise it was only watched.
+    pub refused: bool,
+}
+
+/// What every filter shares: settings, time, the application. Cheap to clone.
+#[derive(Clone)]
+pub struct Door(Arc<Shared>);
+
+struct Shared {
+    config: Arc<Config>,
+    clock: Clock,
+    backend: Arc<dyn Backend>,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Door")
+    }
+}
+
+impl Door {
+    /// A door in front of `backend`.
+    #[must_use]
+    pub fn new(config: Arc<Config>, clock: Clock, backend: Arc<dyn Backend>) -> Self {
+        Self(Arc::new(Shared { config, clock, backend }))
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// The application.
+    #[must_use]
+    pub fn backend(&self) -> &dyn Backend {
+        self.0.backend.as_ref()
+    }
+}

@@ -1,0 +1,102 @@
+//! Which path leads where, and what each takes.
+
+use super::body;
+use super::inbound::GraphqlRequest;
+use super::passage::Passage;
+use super::refusal::Refusal;
+use bytes::{Buf, Bytes};
+use futures_util::Stream;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Response, StatusCode};
+use std::time::Duration;
+use warp::{Filter, Rejection};
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// `/graphql`
+    Graphql,
+    /// `/health`: the process runs.
+    Live,
+    /// `/health/ready`: it can do its work.
+    Ready,
+    /// `/csrf`: a token for the cookie session.
+    Csrf,
+    /// `/.well-known/jwks.json`
+    Jwks,
+}
+
+/// The table of paths.
+pub(crate) fn route() -> impl Filter<Extract = (Route,), Error = Rejection> + Clone {
+    let graphql = warp::path!("graphql").map(|| Route::Graphql);
+    let live = warp::path!("health").map(|| Route::Live);
+    let ready = warp::path!("health" / "ready").map(|| Route::Ready);
+    let csrf = warp::path!("csrf").map(|| Route::Csrf);
+    let jwks = warp::path!(".well-known" / "jwks.json").map(|| Route::Jwks);
+    graphql.or(live).unify().or(ready).unify().or(csrf).unify().or(jwks).unify()
+}
+
+/// Follows `route` with the request's body still unread.
+pub(crate) async fn follow<S, B, E>(
+    passage: Passage,
+    route: Route,
+    body: S,
+) -> Result<warp::reply::Response, Rejection>
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Buf,
+{
+    let methods = if route == Route::Graphql { "GET, POST, OPTIONS" } else { "GET, HEAD, OPTIONS" };
+    if !methods.split(", ").any(|method| method == passage.method.as_str()) {
+        return Err(Refusal::method(methods).into());
+    }
+    let backend = passage.door.backend();
+    let response = match route {
+        Route::Graphql => graphql(&passage, body).await?,
+        Route::Live => json(StatusCode::OK, "{\"status\":\"ok\"}".into()),
+        Route::Ready => {
+            let state = backend.ready().await;
+            let status = if state.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            json(status, state.parts.to_string().into())
+        }
+        Route::Csrf => match backend.csrf_token(&passage.inbound, &passage.headers).await {
+            Some(token) => json(StatusCode::OK, serde_json::json!({ "csrfToken": token }).to_string().into()),
+            None => return Err(Refusal::UNAUTHENTICATED.into()),
+        },
+        Route::Jwks => json(StatusCode::OK, backend.jwks()),
+    };
+    Ok(response.map(Into::into))
+}
+
+/// Reads the body and asks the application.
+async fn graphql<S, B, E>(passage: &Passage, body: S) -> Result<Response<Bytes>, Refusal>
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Buf,
+{
+    let config = passage.door.config();
+    let limits =
+        body::Limits { bytes: config.max_body_bytes, time: Duration::from_millis(config.body_timeout_ms) };
+    let body = if passage.method == Method::POST {
+        body::announced(&passage.headers, limits)?;
+        body::read(passage.door.clock(), limits, body).await?
+    } else {
+        Bytes::new()
+    };
+    let request = GraphqlRequest {
+        inbound: passage.inbound.clone(),
+        method: passage.method.clone(),
+        headers: passage.headers.clone(),
+        query: passage.query.clone(),
+        body,
+    };
+    Ok(passage.door.backend().graphql(request).await)
+}
+
+/// A JSON response.
+fn json(status: StatusCode, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    response
+}
