@@ -1,2 +1,10 @@
-//! The thin binary.
-fn main() {}
+//! The thin binary: everything is in the library.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    portcullis::cli::main()
+}

@@ -2,6 +2,8 @@
 
 use sea_orm_migration::prelude::*;
 
+pub use sea_orm_migration::MigratorTrait;
+
 mod columns;
 mod m0001_users;
 mod m0002_sessions;

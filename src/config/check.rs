@@ -46,14 +46,6 @@ pub(super) fn contradictions(config: &Config, problems: &mut Vec<String>) {
         u64::from(config.password_memory_budget_mib) * 1024 < u64::from(config.password_memory_kib),
         "`password_memory_budget_mib` (PORTCULLIS_PASSWORD_MEMORY_BUDGET_MIB) must hold at least one hash of `password_memory_kib`",
     );
-    refuse(
-        production && config.password_min_length < 15,
-        "`password_min_length` (PORTCULLIS_PASSWORD_MIN_LENGTH) must be 15 or more in production (NIST SP 800-63B-4)",
-    );
-    refuse(
-        config.password_min_length_mfa < 8,
-        "`password_min_length_mfa` (PORTCULLIS_PASSWORD_MIN_LENGTH_MFA) must be 8 or more",
-    );
     if let Some(url) = config.database_url.as_ref().map(ExposeSecret::expose_secret) {
         refuse(
             !(url.starts_with("sqlite:")

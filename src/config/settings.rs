@@ -142,10 +142,6 @@ settings! {
     password_memory_budget_mib: u32 = "64";
     /// Milliseconds a password may wait for its turn to be hashed.
     password_queue_ms: u64 = "5000";
-    /// Characters at least, without a second factor.
-    password_min_length: u32 = "15";
-    /// Characters at least, with one.
-    password_min_length_mfa: u32 = "8";
 
     /// Roles that must enrol a second factor (`USER`, `MODERATOR`, `ADMIN`).
     mfa_required_roles: List<String> = "";

@@ -13,6 +13,7 @@ mod body;
 mod client;
 mod door;
 mod edge;
+mod graphql;
 mod headers;
 mod inbound;
 mod passage;
@@ -22,6 +23,7 @@ mod route;
 mod serve;
 
 pub use door::{Backend, Door, Incident, IncidentKind, Readiness};
+pub use graphql::{Media, negotiate, operation, respond};
 pub use inbound::{GraphqlRequest, Inbound};
 pub use serve::serve;
 

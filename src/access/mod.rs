@@ -1,0 +1,13 @@
+//! Who may: the viewer, roles and their permissions, ownership.
+//!
+//! - [`role`]: the permissions, and which each role holds.
+//! - [`viewer`]: who is asking.
+//! - [`owned`]: proof of ownership, which functions that change a row take.
+
+pub mod owned;
+pub mod role;
+pub mod viewer;
+
+pub use owned::{Mine, Owned};
+pub use role::Permission;
+pub use viewer::{Identity, Viewer};

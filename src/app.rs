@@ -1,0 +1,182 @@
+//! What every slice works with: configuration, clock, database, keys, hashing, the trail.
+
+use crate::accounts::hasher::HashPool;
+use crate::audit::Auditor;
+use crate::clock::Clock;
+use crate::config::{Config, Mode};
+use crate::crypto::password::{HashParams, PasswordHasher};
+use crate::crypto::{Keyring, KeyringError};
+use crate::db::Db;
+use migration::{Migrator, MigratorTrait};
+use secrecy::ExposeSecret;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
+
+/// The application's state. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App(Arc<State>);
+
+/// The parts of an [`App`].
+#[derive(Debug)]
+pub struct State {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// The time.
+    pub clock: Clock,
+    /// The database.
+    pub db: Db,
+    /// The keys.
+    pub keyring: Keyring,
+    /// Password hashing.
+    pub hasher: HashPool,
+    /// The audit trail's writer.
+    pub audit: Auditor,
+    /// Work in the background, waited for at shutdown.
+    pub tasks: TaskTracker,
+}
+
+impl std::ops::Deref for App {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+/// Why the application cannot start; each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be used.
+    #[error("{path}: {source}")]
+    Folder {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The key file can be read by others.
+    #[error("{path} may be read by others (mode {mode:o}); run: chmod 600 {path}")]
+    KeyFileMode {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The keyring is not one.
+    #[error("the master key is not usable: {0}")]
+    Keyring(#[from] KeyringError),
+    /// The hashing parameters are not usable.
+    #[error("the password settings are not usable: {0}")]
+    Hashing(#[from] crate::crypto::password::HashError),
+    /// The database does not open.
+    #[error(
+        "the database does not open: {0}\n  Check `database_url` (PORTCULLIS_DATABASE_URL), that it runs, and that this user may read and write it."
+    )]
+    Database(sea_orm::DbErr),
+    /// The database was migrated by a newer build.
+    #[error(
+        "the database has a migration that this build does not know ({0}); run the newer build, or restore the backup from before it"
+    )]
+    NewerDatabase(String),
+    /// Migrations cannot be applied.
+    #[error(
+        "a migration failed: {0}\n  Nothing of it was kept; `portcullis migrate status` shows where the database stands."
+    )]
+    Migration(sea_orm::DbErr),
+}
+
+impl App {
+    /// Opens keys and database and brings the tables up to date.
+    ///
+    /// # Errors
+    /// What stands in the way, with the remedy.
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let keyring = open_keyring(&config)?;
+        let db = Db::connect(&config).await.map_err(StartError::Database)?;
+        refuse_newer(&db).await?;
+        Migrator::up(db.writer(), None).await.map_err(StartError::Migration)?;
+        Self::assemble(config, clock, db, keyring)
+    }
+
+    /// Puts opened parts together.
+    ///
+    /// # Errors
+    /// When the hashing parameters are not usable.
+    pub fn assemble(config: Config, clock: Clock, db: Db, keyring: Keyring) -> Result<Self, StartError> {
+        let below_floor = config.password_memory_kib < HashParams::FLOOR.m_kib();
+        let params = if config.mode == Mode::Development && below_floor {
+            HashParams::insecure()
+        } else {
+            HashParams::new(
+                config.password_memory_kib,
+                config.password_iterations,
+                config.password_parallelism,
+            )?
+        };
+        let hasher = PasswordHasher::new(params, keyring.clone())?;
+        let hasher = HashPool::new(
+            hasher,
+            config.password_memory_kib,
+            config.password_memory_budget_mib,
+            config.password_queue_ms,
+        );
+        let audit = Auditor::new(db.clone(), keyring.clone(), clock.clone());
+        let tasks = TaskTracker::new();
+        Ok(Self(Arc::new(State { config: Arc::new(config), clock, db, keyring, hasher, audit, tasks })))
+    }
+}
+
+/// Makes the data folder if need be, readable by its owner only.
+///
+/// # Errors
+/// When the system refuses.
+pub fn ensure_data_dir(config: &Config) -> Result<(), StartError> {
+    let path = &config.data_dir;
+    let wrap = |source| StartError::Folder { path: path.clone(), source };
+    if !path.exists() {
+        fs::create_dir_all(path).map_err(wrap)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(wrap)?;
+    }
+    Ok(())
+}
+
+/// The keyring from the configuration; in development, from `master.key` in the data folder, which is
+/// made on the first start.
+fn open_keyring(config: &Config) -> Result<Keyring, StartError> {
+    ensure_data_dir(config)?;
+    if let Some(text) = &config.master_key {
+        return Ok(Keyring::parse(text.expose_secret())?);
+    }
+    let path = config.data_dir.join("master.key");
+    let wrap = |source| StartError::Folder { path: path.clone(), source };
+    if !path.exists() {
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(wrap)?;
+        file.write_all(Keyring::generate().as_bytes()).and_then(|()| file.sync_all()).map_err(wrap)?;
+        tracing::warn!(path = %path.display(), "made a development master key; keep it, without it sealed data cannot be read");
+    }
+    private(&path)?;
+    let text = zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(wrap)?);
+    Ok(Keyring::parse(&text)?)
+}
+
+/// Refuses a key file that others may read (OWASP ASVS 13.3.2).
+fn private(path: &Path) -> Result<(), StartError> {
+    let wrap = |source| StartError::Folder { path: path.to_owned(), source };
+    let mode = fs::metadata(path).map_err(wrap)?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(StartError::KeyFileMode { path: path.to_owned(), mode }) }
+}
+
+/// A database that a newer build migrated is left alone.
+async fn refuse_newer(db: &Db) -> Result<(), StartError> {
+    if let Err(sea_orm::DbErr::Custom(message)) = Migrator::get_migration_with_status(db.writer()).await
+        && message.contains("missing")
+    {
+        return Err(StartError::NewerDatabase(message));
+    }
+    Ok(())
+}

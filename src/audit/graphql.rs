@@ -1,0 +1,176 @@
+//! The audit trail in the schema.
+
+use super::search::{self, Filter};
+use crate::accounts::graphql::User;
+use crate::error::{Error, Result};
+use crate::graphql::context::RequestContext;
+use crate::graphql::directives::{cost, public, requires};
+use crate::graphql::guard::declared;
+use crate::graphql::page::{self, Connection};
+use crate::graphql::scalars::{AuditStatus, DateTime, PermissionName};
+use crate::graphql::{id, sealed};
+use async_graphql::{Context, ID, InputObject, Json, Object};
+use entity::audit_event::Model;
+
+/// One row of the trail.
+#[derive(Debug, Clone)]
+pub struct AuditEvent(pub Model);
+
+/// Something that somebody did or tried. Reached only with ADMIN_ACCESS, or by whom it concerns.
+#[Object(directive = public::apply())]
+impl AuditEvent {
+    /// The event's id.
+    async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    /// The chain that the row belongs to.
+    async fn chain(&self) -> String {
+        self.0.chain.as_simple().to_string()
+    }
+
+    /// The row's place in its chain, from 1.
+    async fn seq(&self) -> i32 {
+        i32::try_from(self.0.seq).unwrap_or(i32::MAX)
+    }
+
+    /// When it happened.
+    async fn at(&self) -> DateTime {
+        self.0.at.into()
+    }
+
+    /// What happened, in the OWASP logging vocabulary.
+    async fn event_type(&self) -> &str {
+        &self.0.event_type
+    }
+
+    /// The field or command that caused it.
+    async fn action(&self) -> Option<&str> {
+        self.0.action.as_deref()
+    }
+
+    /// How it ended.
+    async fn status(&self) -> AuditStatus {
+        self.0.status.into()
+    }
+
+    /// Who did it.
+    async fn actor(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        let Some(actor) = self.0.actor_id else { return Ok(None) };
+        Ok(RequestContext::of(ctx).loaders.users.load_one(actor).await?.map(User))
+    }
+
+    /// The id of who did it, also when the account is gone.
+    async fn actor_id(&self) -> Option<ID> {
+        self.0.actor_id.map(|id| id.to_string().into())
+    }
+
+    /// From which address.
+    async fn ip_address(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        sealed::open(RequestContext::of(ctx), self.0.id.uuid(), self.0.address.as_ref()).await
+    }
+
+    /// With which program.
+    async fn user_agent(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        sealed::open(RequestContext::of(ctx), self.0.id.uuid(), self.0.user_agent.as_ref()).await
+    }
+
+    /// In which session.
+    async fn session_id(&self) -> Option<ID> {
+        self.0.session_id.map(|id| id.to_string().into())
+    }
+
+    /// The request's id, as in the logs and the answer.
+    async fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// What kind of thing it was done to.
+    async fn resource_type(&self) -> Option<&str> {
+        self.0.resource_type.as_deref()
+    }
+
+    /// Which one.
+    async fn resource_id(&self) -> Option<&str> {
+        self.0.resource_id.as_deref()
+    }
+
+    /// More about it.
+    async fn details(&self, ctx: &Context<'_>) -> Result<Option<Json<serde_json::Value>>> {
+        let text = sealed::open(RequestContext::of(ctx), self.0.id.uuid(), self.0.details.as_ref()).await?;
+        text.map(|text| serde_json::from_str(&text).map(Json).map_err(Error::internal)).transpose()
+    }
+}
+
+/// Which events to list; whatever is absent does not matter.
+#[derive(Debug, InputObject)]
+pub struct AuditFilter {
+    /// Any of these kinds; 20 at most.
+    event_types: Option<Vec<String>>,
+    /// This outcome.
+    status: Option<AuditStatus>,
+    /// Done by this person.
+    actor_id: Option<ID>,
+    /// From exactly this address.
+    ip_address: Option<String>,
+    /// Done to this kind of resource.
+    resource_type: Option<String>,
+    /// Done to this resource; needs `resourceType`.
+    resource_id: Option<String>,
+    /// Not before.
+    since: Option<DateTime>,
+    /// Before.
+    until: Option<DateTime>,
+}
+
+impl AuditFilter {
+    fn checked(self) -> Result<Filter> {
+        if self.event_types.as_ref().is_some_and(|kinds| kinds.len() > 20) {
+            return Err(Error::field("eventTypes", "must have at most 20 items"));
+        }
+        if self.resource_id.is_some() && self.resource_type.is_none() {
+            return Err(Error::field("resourceId", "needs resourceType"));
+        }
+        Ok(Filter {
+            kinds: self.event_types,
+            status: self.status.map(Into::into),
+            actor: self.actor_id.map(|id| id::parse("actorId", &id)).transpose()?,
+            address: self
+                .ip_address
+                .map(|text| text.parse().map_err(|_| Error::field("ipAddress", "must be an IP address")))
+                .transpose()?,
+            resource_type: self.resource_type,
+            resource_id: self.resource_id,
+            since: self.since.map(|time| time.0),
+            until: self.until.map(|time| time.0),
+        })
+    }
+}
+
+/// Reading the trail.
+#[derive(Debug, Default)]
+pub struct AuditQuery;
+
+/// Reading the trail.
+#[Object(guard = "declared(\"Query\")")]
+impl AuditQuery {
+    /// The audit trail, newest first. Reading it is itself recorded.
+    #[graphql(
+        directive = requires::apply(PermissionName::AdminAccess),
+        directive = cost::apply(1, Some(vec!["first".to_owned()]))
+    )]
+    async fn audit_events(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        filter: Option<AuditFilter>,
+    ) -> Result<Option<Connection<AuditEvent>>> {
+        let request = RequestContext::of(ctx);
+        let page = page::request(&request.app, "auditEvents", first, after.as_deref())?;
+        let filter = filter.map(AuditFilter::checked).transpose()?.unwrap_or_default();
+        let rows = search::events(&request.app, &filter, page).await?;
+        search::note_read(&request.app, &request.origin).await?;
+        Ok(Some(page::connection(&request.app, "auditEvents", page, rows, |row| row.id.uuid(), AuditEvent)))
+    }
+}

@@ -1,0 +1,67 @@
+//! The small commands.
+
+use super::{Failure, Migrate};
+use crate::app;
+use crate::config::{Config, SETTINGS};
+use crate::crypto::Keyring;
+use crate::db::Db;
+use migration::{Migrator, MigratorTrait};
+use std::io::Write;
+
+/// Writes `line` to standard output.
+pub(super) fn say(line: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout().lock(), "{line}").map_err(Into::into)
+}
+
+/// Writes `line` to standard error; there is nowhere else to complain if that fails.
+pub(super) fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "portcullis: {line}");
+}
+
+/// Prints the schema.
+pub(super) fn schema() -> Result<(), Failure> {
+    let (_, sdl) = crate::schema::build()?;
+    say(sdl.trim_end())
+}
+
+/// Prints a new keyring.
+pub(super) fn generate_keys() -> Result<(), Failure> {
+    say(Keyring::generate().trim_end())
+}
+
+/// Prints the table of settings.
+pub(super) fn list_settings() -> Result<(), Failure> {
+    for setting in SETTINGS {
+        let secret = if setting.secret { " (secret; also as _FILE)" } else { "" };
+        say(&format!(
+            "{}{secret}\n    {} [default: {}]",
+            setting.variable(),
+            setting.doc.trim(),
+            setting.default
+        ))?;
+    }
+    Ok(())
+}
+
+/// Says that the configuration is good; whatever is wrong was said before.
+pub(super) fn config_is_good(config: &Config) -> Result<(), Failure> {
+    say(&format!("the configuration is good ({:?} mode, listening on {})", config.mode, config.listen))
+}
+
+/// Moves the tables.
+pub(super) async fn migrate(config: &Config, step: Migrate) -> Result<(), Failure> {
+    app::ensure_data_dir(config)?;
+    let db = Db::connect(config).await?;
+    match step {
+        Migrate::Up => Migrator::up(db.writer(), None).await?,
+        Migrate::Down => Migrator::down(db.writer(), Some(1)).await?,
+        Migrate::Status => {}
+    }
+    let applied = Migrator::get_applied_migrations(db.writer()).await?;
+    let applied: Vec<&str> = applied.iter().map(|migration| migration.name()).collect();
+    for migration in Migrator::migrations() {
+        let mark = if applied.contains(&migration.name()) { "applied" } else { "pending" };
+        say(&format!("{mark}  {}", migration.name()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! The commands. `portcullis help` lists them; each says what it does, what it needs and how it ends.
+
+mod admin;
+mod commands;
+mod serve;
+
+use crate::config::{Config, Sources};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A secure GraphQL backend.
+///
+/// Settings come from portcullis.toml and PORTCULLIS_* variables (see docs/configuration.md); without
+/// any, a development server runs on SQLite in ./data.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", disable_version_flag = true)]
+pub struct Cli {
+    /// Configuration file [default: portcullis.toml, if there is one].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server (the default). Ends with 0 on Ctrl-C or SIGTERM, after finishing what is under way.
+    Serve,
+    /// Bring the database's tables up to date, back, or show where they stand.
+    Migrate {
+        #[command(subcommand)]
+        step: Migrate,
+    },
+    /// Manage administrators from the machine itself.
+    Admin {
+        #[command(subcommand)]
+        action: admin::Admin,
+    },
+    /// Print the GraphQL schema (SDL).
+    Schema,
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Make keys.
+    Keys {
+        #[command(subcommand)]
+        action: Keys,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Migrate {
+    /// Apply what is missing.
+    Up,
+    /// Undo the last step. Its tables are dropped with all they hold.
+    Down,
+    /// List the steps and whether each is applied.
+    Status,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum ConfigAction {
+    /// Check every setting and say what is wrong, all at once. Ends with 0 if nothing is.
+    Check,
+    /// List every setting with its default and meaning.
+    List,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Keys {
+    /// Print a new keyring; keep it in a file that only the server may read.
+    Generate,
+}
+
+/// Runs the command line and returns the process's exit code: 0, or 1 with the reason on standard error.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            commands::complain(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whatever stops a command; its `Display` is for the person at the terminal.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let command = cli.command.unwrap_or(Command::Serve);
+    match command {
+        Command::Schema => return commands::schema(),
+        Command::Keys { action: Keys::Generate } => return commands::generate_keys(),
+        Command::Config { action: ConfigAction::List } => return commands::list_settings(),
+        _ => {}
+    }
+    let config = Config::load(Sources::from_process(cli.config.as_deref()))?;
+    crate::telemetry::start(&config);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async move {
+        match command {
+            Command::Serve => serve::serve(config).await,
+            Command::Migrate { step } => commands::migrate(&config, step).await,
+            Command::Admin { action } => admin::run(config, action).await,
+            Command::Config { .. } => commands::config_is_good(&config),
+            Command::Schema | Command::Keys { .. } => Ok(()),
+        }
+    })
+}

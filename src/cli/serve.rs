@@ -1,0 +1,56 @@
+//! Running the server.
+
+use super::Failure;
+use super::commands::say;
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, Mode};
+use crate::engine::Engine;
+use crate::http::{self, Door};
+use crate::server::Server;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Serves until Ctrl-C or SIGTERM.
+pub(super) async fn serve(config: Config) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let app = App::start(config, Clock::system()).await?;
+    let config = Arc::clone(&app.config);
+    let engine = Engine::new(app.clone())?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {} (PORTCULLIS_LISTEN): {error}", config.listen))?;
+    welcome(&config, listener.local_addr()?.port())?;
+    let door = Door::new(Arc::clone(&config), app.clock.clone(), Arc::new(Server::new(engine)));
+    http::serve(door, listener, async move {
+        tokio::select! {
+            _ = terminate.recv() => {},
+            _ = interrupt.recv() => {},
+        }
+        tracing::info!("stopping: finishing what is under way");
+    })
+    .await?;
+    app.tasks.close();
+    app.tasks.wait().await;
+    Ok(())
+}
+
+/// Says where everything is.
+fn welcome(config: &Config, port: u16) -> Result<(), Failure> {
+    let scheme = if config.tls_certificate.is_some() { "https" } else { "http" };
+    let host = if config.listen.ip().is_loopback() {
+        "localhost".to_owned()
+    } else {
+        config.listen.ip().to_string()
+    };
+    let base = format!("{scheme}://{host}:{port}");
+    say(&format!("Portcullis is listening on {} ({:?} mode)", config.listen, config.mode))?;
+    say(&format!("  GraphQL   {base}/graphql"))?;
+    if config.mode == Mode::Development {
+        say(&format!("  GraphiQL  {base}/graphiql"))?;
+    }
+    say(&format!("  Health    {base}/health"))?;
+    say("  The first administrator: portcullis admin create --username NAME --email ADDRESS")
+}

@@ -1,0 +1,149 @@
+//! The database: one pool of readers, one of writers, the same semantics on SQLite and PostgreSQL.
+//!
+//! SQLite has one writer at a time, so its writing pool has one connection and waits its turn in
+//! process; readers run beside it (WAL). On PostgreSQL both are the same pool.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use secrecy::ExposeSecret;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Handles to the database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Db {
+    readers: DatabaseConnection,
+    writers: DatabaseConnection,
+    statements: Arc<AtomicU64>,
+}
+
+/// Where the database is, from the configuration.
+fn address(config: &Config) -> String {
+    config.database_url.as_ref().map_or_else(
+        || format!("sqlite://{}", config.data_dir.join("portcullis.sqlite").display()),
+        |url| url.expose_secret().to_owned(),
+    )
+}
+
+impl Db {
+    /// Connects, trying again with growing pauses while PostgreSQL is not there yet.
+    ///
+    /// # Errors
+    /// The last attempt's error once `database_start_timeout_seconds` have passed; at once for a
+    /// SQLite file that cannot be opened.
+    pub async fn connect(config: &Config) -> std::result::Result<Self, DbErr> {
+        let url = address(config);
+        let statements = Arc::new(AtomicU64::new(0));
+        if url.starts_with("sqlite:") {
+            let mut writers = Database::connect(options(config, &url, 1)).await?;
+            let mut readers = Database::connect(options(config, &url, config.database_connections)).await?;
+            count(&mut writers, &statements);
+            count(&mut readers, &statements);
+            return Ok(Self { readers, writers, statements });
+        }
+        let mut pause = Duration::from_millis(100);
+        let mut waited = Duration::ZERO;
+        let patience = Duration::from_secs(config.database_start_timeout_seconds);
+        loop {
+            match Database::connect(options(config, &url, config.database_connections)).await {
+                Ok(mut pool) => {
+                    count(&mut pool, &statements);
+                    return Ok(Self { readers: pool.clone(), writers: pool, statements });
+                }
+                Err(error) if waited >= patience => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(0), "the database does not answer yet");
+                    tokio::time::sleep(pause).await;
+                    waited += pause;
+                    pause = (pause * 2).min(Duration::from_secs(3));
+                }
+            }
+        }
+    }
+
+    /// For statements that change nothing.
+    #[must_use]
+    pub fn reader(&self) -> &DatabaseConnection {
+        &self.readers
+    }
+
+    /// For migrations and single maintenance statements.
+    #[must_use]
+    pub fn writer(&self) -> &DatabaseConnection {
+        &self.writers
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub fn backend(&self) -> DbBackend {
+        self.writers.get_database_backend()
+    }
+
+    /// Begins a transaction that may write; on SQLite it takes the write lock at once.
+    ///
+    /// # Errors
+    /// When no connection is to be had or the database refuses.
+    pub async fn begin(&self) -> Result<DatabaseTransaction> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: (self.backend() == DbBackend::Sqlite)
+                .then_some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.writers.begin_with_options(options).await.map_err(Error::from)
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn ping(&self) -> Result<()> {
+        self.readers.ping().await.map_err(Error::from)
+    }
+
+    /// How many statements have been sent so far (`BEGIN` and `COMMIT` aside), for tests and metrics.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+}
+
+fn options(config: &Config, url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    let timeout = Duration::from_millis(config.database_statement_timeout_ms);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(5))
+        .max_lifetime(Duration::from_secs(1800))
+        .test_before_acquire(false)
+        .sqlx_logging(false);
+    if url.starts_with("sqlite:") {
+        options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
+        options.map_sqlx_sqlite_opts(|sqlite| {
+            sqlite
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(Duration::from_secs(5))
+                .pragma("trusted_schema", "OFF")
+        });
+    } else {
+        options.statement_timeout(timeout);
+    }
+    options
+}
+
+fn count(connection: &mut DatabaseConnection, statements: &Arc<AtomicU64>) {
+    let statements = Arc::clone(statements);
+    connection.set_metric_callback(move |info| {
+        statements.fetch_add(1, Ordering::Relaxed);
+        tracing::trace!(sql = %info.statement.sql, failed = info.failed, "statement");
+    });
+}

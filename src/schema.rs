@@ -1,0 +1,38 @@
+//! The schema: the slices' roots, merged, and the rules read back from it.
+
+use crate::accounts::graphql::{AccountMutation, AccountQuery};
+use crate::audit::graphql::AuditQuery;
+use crate::graphql::guard::SharedRules;
+use crate::graphql::rules::{Rules, Undeclared};
+use crate::posts::graphql::{PostMutation, PostQuery};
+use crate::sessions::graphql::SessionMutation;
+use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, Schema};
+
+/// Everything that can be read.
+#[derive(Debug, MergedObject, Default)]
+pub struct Query(AccountQuery, PostQuery, AuditQuery);
+
+/// Everything that can be changed.
+#[derive(Debug, MergedObject, Default)]
+pub struct Mutation(AccountMutation, SessionMutation, PostMutation);
+
+/// The schema's type.
+pub type Gate = Schema<Query, Mutation, EmptySubscription>;
+
+/// Builds the schema and makes sure that every field says who may use it.
+///
+/// # Errors
+/// The fields that do not.
+pub fn build() -> Result<(Gate, String), Undeclared> {
+    let shared = SharedRules::default();
+    let schema = Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+        .data(SharedRules::clone(&shared))
+        .validation_mode(async_graphql::ValidationMode::Strict)
+        .finish();
+    let sdl = schema
+        .sdl_with_options(SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items());
+    let rules = Rules::from_sdl(&sdl)?;
+    // Set exactly once, right here.
+    let _ = shared.set(rules);
+    Ok((schema, sdl))
+}

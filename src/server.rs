@@ -1,0 +1,244 @@
+//! The application behind the door: who is asking, whether they may ask from there, and the answer.
+
+use crate::access::{Identity, Viewer};
+use crate::audit::{Event, Kind, Origin};
+use crate::crypto::csrf;
+use crate::engine::{Answer, Engine, Outcome};
+use crate::error::{Error, Result};
+use crate::http::{
+    Backend, GraphqlRequest, Inbound, Incident, IncidentKind, Media, Readiness, negotiate, operation, respond,
+};
+use crate::sessions::{authenticate, cookie};
+use async_graphql::parser::types::OperationType;
+use bytes::Bytes;
+use entity::audit_event::Status;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderMap, Method, Response};
+use std::net::IpAddr;
+use tracing::Instrument;
+
+/// The engine, answering requests. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Server {
+    engine: Engine,
+}
+
+/// What a request presents to say who it is.
+enum Credentials<'a> {
+    None,
+    Bearer(&'a str),
+    Cookie(&'a str),
+}
+
+impl Server {
+    /// A server for `engine`.
+    #[must_use]
+    pub const fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+
+    async fn answer(&self, request: &GraphqlRequest) -> Answer {
+        let inbound = &request.inbound;
+        let operation = match operation(request) {
+            Ok(operation) => operation,
+            Err(answer) => return answer,
+        };
+        let prepared = match self.engine.prepare(operation) {
+            Ok(prepared) => prepared,
+            Err(answer) => return answer,
+        };
+        tracing::Span::current().record("operation", prepared.name());
+        if request.method == Method::GET && prepared.kind != OperationType::Query {
+            return Answer::refused("METHOD_NOT_ALLOWED", "only queries may be sent by GET");
+        }
+        if prepared.kind == OperationType::Subscription {
+            return Answer::refused("BAD_REQUEST", "subscriptions are served over WebSocket");
+        }
+        let viewer = match self.viewer(&request.headers).await {
+            Ok(viewer) => viewer,
+            Err(error) => return self.refuse(inbound, &error).await,
+        };
+        if let Some(identity) = viewer.identity() {
+            tracing::Span::current().record("viewer", tracing::field::display(identity.user_id()));
+            let changes = prepared.kind == OperationType::Mutation;
+            if changes && identity.by_cookie() && !self.csrf_proved(identity, &request.headers) {
+                return self.refuse(inbound, &Error::CsrfFailed).await;
+            }
+        }
+        self.engine.run(prepared, viewer, origin(inbound)).await
+    }
+
+    /// Who is asking. A wrong Bearer token is refused, since a client that sends one means it; a stale
+    /// cookie, which a browser sends by itself, is as good as none.
+    async fn viewer(&self, headers: &HeaderMap) -> Result<Viewer> {
+        let app = self.engine.app();
+        let found = match credentials(headers)? {
+            Credentials::None => return Ok(Viewer::anonymous()),
+            Credentials::Bearer(token) => {
+                let identity = authenticate::authenticate(app, token).await?;
+                Some(identity.filter(|identity| !identity.by_cookie()).ok_or(Error::Unauthenticated)?)
+            }
+            Credentials::Cookie(token) => {
+                authenticate::authenticate(app, token).await?.filter(Identity::by_cookie)
+            }
+        };
+        Ok(found.map_or_else(Viewer::anonymous, Viewer::signed_in))
+    }
+
+    /// Whether `headers` carry a CSRF token of this very session (OWASP ASVS 3.5.1).
+    fn csrf_proved(&self, identity: &Identity, headers: &HeaderMap) -> bool {
+        let token = headers.get("x-csrf-token").or_else(|| headers.get("x-xsrf-token"));
+        token.and_then(|token| token.to_str().ok()).is_some_and(|token| {
+            csrf::verify(&self.engine.app().keyring, identity.session_id().uuid(), token)
+        })
+    }
+
+    /// Refuses the whole request, in the trail first.
+    async fn refuse(&self, inbound: &Inbound, error: &Error) -> Answer {
+        let kind = if matches!(error, Error::CsrfFailed) { Kind::CsrfFail } else { Kind::AuthzFail };
+        let event = Event::success(kind, "graphql")
+            .status(Status::Denied)
+            .details(serde_json::json!({ "code": error.code() }));
+        match self.engine.app().audit.record(&origin(inbound), vec![event]).await {
+            Ok(()) => Answer::failed(error, &inbound.request_id),
+            Err(error) => Answer::failed(&error, &inbound.request_id),
+        }
+    }
+}
+
+/// Who and from where, as far as the transport knows.
+fn origin(inbound: &Inbound) -> Origin {
+    Origin {
+        actor: None,
+        session: None,
+        request_id: Some(inbound.request_id.clone()),
+        address: Some(inbound.address),
+        user_agent: inbound.user_agent.clone(),
+    }
+}
+
+/// The one credential of a request.
+fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>> {
+    let both = || Error::field("authorization", "send either the cookie or one Authorization header");
+    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
+    let bearer = match authorizations.next() {
+        None => None,
+        Some(value) => {
+            let text = value.to_str().map_err(|_| Error::Unauthenticated)?;
+            let (scheme, token) = text.split_once(' ').ok_or(Error::Unauthenticated)?;
+            if !scheme.eq_ignore_ascii_case("bearer") {
+                return Err(Error::Unauthenticated);
+            }
+            Some(token.trim())
+        }
+    };
+    if authorizations.next().is_some() {
+        return Err(both());
+    }
+    // HTTP/2 may split the cookies over several headers (RFC 9113, section 8.2.3).
+    let mut cookies = headers.get_all(COOKIE).iter().filter_map(|value| cookie::find(value.to_str().ok()?));
+    let first = cookies.next();
+    match (bearer, first, cookies.next()) {
+        (Some(_), Some(_), _) => Err(both()),
+        (Some(token), None, _) => Ok(Credentials::Bearer(token)),
+        (None, Some(token), None) => Ok(Credentials::Cookie(token)),
+        _ => Ok(Credentials::None),
+    }
+}
+
+impl Backend for Server {
+    fn graphql(&self, request: GraphqlRequest) -> BoxFuture<'_, Response<Bytes>> {
+        let span = tracing::info_span!(
+            "request",
+            request_id = request.inbound.request_id,
+            operation = tracing::field::Empty,
+            viewer = tracing::field::Empty,
+        );
+        async move {
+            let Some(media) = negotiate(&request.headers) else {
+                let message = "accept application/graphql-response+json or application/json";
+                return respond(
+                    &Answer::refused("NOT_ACCEPTABLE", message).with_request_id(&request.inbound.request_id),
+                    Media::Json,
+                );
+            };
+            let before = self.engine.app().clock.monotonic();
+            let answer = self.answer(&request).await.with_request_id(&request.inbound.request_id);
+            let took = self.engine.app().clock.monotonic().saturating_sub(before);
+            let code = match answer.outcome {
+                Outcome::Executed => "OK",
+                Outcome::Refused(code) => code,
+            };
+            let errors = answer.errors.len();
+            tracing::info!(
+                code,
+                errors,
+                micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                "graphql"
+            );
+            respond(&answer, media)
+        }
+        .instrument(span)
+        .boxed()
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Readiness> {
+        async move {
+            let database = self.engine.app().db.ping().await.is_ok();
+            let word = if database { "ok" } else { "down" };
+            Readiness { ready: database, parts: serde_json::json!({ "database": word }) }
+        }
+        .boxed()
+    }
+
+    fn health(&self) -> BoxFuture<'_, serde_json::Value> {
+        async move { self.ready().await.parts }.boxed()
+    }
+
+    fn metrics(&self) -> String {
+        String::new()
+    }
+
+    fn csrf_token<'a>(&'a self, _: &'a Inbound, headers: &'a HeaderMap) -> BoxFuture<'a, Option<String>> {
+        async move {
+            let viewer = self.viewer(headers).await.ok()?;
+            let identity = viewer.identity().filter(|identity| identity.by_cookie())?;
+            Some(csrf::issue(&self.engine.app().keyring, identity.session_id().uuid()))
+        }
+        .boxed()
+    }
+
+    fn jwks(&self) -> Bytes {
+        Bytes::from_static(br#"{"keys":[]}"#)
+    }
+
+    fn report(&self, incident: Incident) -> BoxFuture<'_, ()> {
+        async move {
+            let kind = match incident.kind {
+                IncidentKind::CsrfFailed | IncidentKind::WrongOrigin => Kind::CsrfFail,
+                IncidentKind::Shielded => Kind::RateLimit,
+                IncidentKind::BannedRequest | IncidentKind::WrongHost => Kind::AuthzFail,
+                IncidentKind::SuspiciousRequest => Kind::Malicious,
+            };
+            let status = if incident.refused { Status::Denied } else { Status::Alert };
+            let event = Event::success(kind, "http")
+                .status(status)
+                .details(serde_json::json!({ "rules": incident.rules }));
+            if let Err(error) = self.engine.app().audit.record(&origin(&incident.inbound), vec![event]).await
+            {
+                tracing::error!(%error, "an incident could not be recorded");
+            }
+        }
+        .boxed()
+    }
+
+    fn is_banned(&self, _: IpAddr) -> bool {
+        false
+    }
+
+    fn ban(&self, _: IpAddr, _: &'static str) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
+}

@@ -1,0 +1,15 @@
+//! Sessions: who is signed in, for how long, from where.
+//!
+//! - [`open`]: a new token for somebody who proved who they are.
+//! - [`authenticate`]: from a token to an identity, in one statement.
+//! - [`cookie`]: how a browser carries the token.
+//! - [`login`]: by password, the first factor.
+//! - [`end`]: signing out and revoking.
+//! - [`graphql`]: the guarded fields.
+
+pub mod authenticate;
+pub mod cookie;
+pub mod end;
+pub mod graphql;
+pub mod login;
+pub mod open;
