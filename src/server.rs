@@ -41,11 +41,10 @@ impl Server {
 
     async fn answer(&self, request: &GraphqlRequest) -> Answer {
         let inbound = &request.inbound;
-        let operation = match operation(request) {
-            Ok(operation) => operation,
-            Err(answer) => return answer,
-        };
-        let prepared = match self.engine.prepare(operation) {
+        let checks = self.engine.checks();
+        let prepared = match operation(request, |body| checks.body(body))
+            .and_then(|operation| checks.prepare(operation))
+        {
             Ok(prepared) => prepared,
             Err(answer) => return answer,
         };

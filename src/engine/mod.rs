@@ -4,22 +4,25 @@
 //! No limit lives in a transport, so none can be got round by choosing another.
 
 mod answer;
+mod checks;
 mod request;
 
 pub use answer::{Answer, Outcome};
+pub use checks::{Checks, Introspection, Prepared};
 pub use request::{Operation, RequestError};
 
-use crate::access::Viewer;
+use crate::access::{Permission, Viewer};
 use crate::app::App;
 use crate::audit::Origin;
 use crate::error::Error;
 use crate::graphql::context::RequestContext;
 use crate::graphql::error::finish;
+use crate::graphql::rules::Undeclared;
 use crate::graphql::shape::Types;
+use crate::limits::cost::SdlError;
+use crate::limits::shape::select_operation;
 use crate::schema::{self, Gate};
-use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
-use async_graphql::{Request, ServerError, Value, Variables};
+use async_graphql::{Request, ServerError, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +38,18 @@ struct Parts {
     schema: Gate,
     sdl: String,
     types: Types,
+    checks: Checks,
+}
+
+/// Why the schema cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// A field does not say who may use it.
+    #[error(transparent)]
+    Undeclared(#[from] Undeclared),
+    /// A directive is not understood.
+    #[error(transparent)]
+    Sdl(#[from] SdlError),
 }
 
 impl std::fmt::Debug for Engine {
@@ -47,11 +62,12 @@ impl Engine {
     /// Builds the schema on `app`.
     ///
     /// # Errors
-    /// Fields without an access rule.
-    pub fn new(app: App) -> Result<Self, crate::graphql::rules::Undeclared> {
+    /// Fields without an access rule, or a directive that is not understood.
+    pub fn new(app: App) -> Result<Self, SchemaError> {
         let (schema, sdl) = schema::build()?;
         let types = Types::from_sdl(&sdl);
-        Ok(Self(Arc::new(Parts { app, schema, sdl, types })))
+        let checks = Checks::new(&app.config, &sdl)?;
+        Ok(Self(Arc::new(Parts { app, schema, sdl, types, checks })))
     }
 
     /// The application.
@@ -66,26 +82,21 @@ impl Engine {
         &self.0.sdl
     }
 
-    /// Parses `operation` and finds the one that will run.
-    ///
-    /// # Errors
-    /// An answer that says what is wrong; nothing was executed.
-    pub fn prepare(&self, operation: Operation) -> Result<Prepared, Answer> {
-        let document = parse_query(&operation.query)
-            .map_err(|error| Answer::refused("GRAPHQL_PARSE_FAILED", error.to_string()))?;
-        let kind = select(&document, operation.operation_name.as_deref())
-            .map_err(|message| Answer::refused("GRAPHQL_VALIDATION_FAILED", message))?
-            .ty;
-        Ok(Prepared { document, operation, kind })
+    /// The static limits.
+    #[must_use]
+    pub fn checks(&self) -> &Checks {
+        &self.0.checks
     }
 
     /// Runs `prepared` for `viewer`.
     pub async fn run(&self, prepared: Prepared, viewer: Viewer, origin: Origin) -> Answer {
         let parts = &self.0;
         let request_id = origin.request_id.clone().unwrap_or_default();
-        let Prepared { document, operation, .. } = prepared;
+        if prepared.introspects && !self.may_introspect(&viewer) {
+            return Answer::refused("INTROSPECTION_DISABLED", "introspection is not available here");
+        }
+        let Prepared { document, operation, variables, .. } = prepared;
         let context = Arc::new(RequestContext::new(parts.app.clone(), viewer, origin));
-        let variables = Variables::from_json(operation.variables);
         let mut request =
             Request::new(operation.query).variables(variables.clone()).data(Arc::clone(&context));
         request.operation_name.clone_from(&operation.operation_name);
@@ -111,7 +122,7 @@ impl Engine {
         for error in &mut errors {
             finish(error, &request_id);
         }
-        let data = match select(&document, operation.operation_name.as_deref()) {
+        let data = match select_operation(&document, operation.operation_name.as_deref()) {
             Ok(selected) => parts.types.shape(&document, selected, &variables, response.data),
             Err(_) => response.data,
         };
@@ -119,6 +130,14 @@ impl Engine {
         answer.cookies = context.take_cookies();
         answer.clear_site_data = context.clears_site_data();
         answer
+    }
+
+    fn may_introspect(&self, viewer: &Viewer) -> bool {
+        match self.0.checks.introspection {
+            Introspection::On => true,
+            Introspection::Off => false,
+            Introspection::Admin => viewer.holds(Permission::AdminAccess),
+        }
     }
 
     /// Gives a validation error its code; in production it does not help to guess names.
@@ -132,41 +151,5 @@ impl Engine {
         extensions.set("code", "GRAPHQL_VALIDATION_FAILED");
         extensions.set("requestId", request_id);
         error
-    }
-}
-
-/// An operation that was parsed and may be executed.
-#[derive(Debug)]
-pub struct Prepared {
-    document: ExecutableDocument,
-    operation: Operation,
-    /// Query, mutation or subscription.
-    pub kind: OperationType,
-}
-
-impl Prepared {
-    /// The operation's name, for logs: whatever the client says, bounded.
-    #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        self.operation.operation_name.as_deref().filter(|name| name.len() <= 64)
-    }
-}
-
-/// The operation of `document` that will run.
-fn select<'a>(
-    document: &'a ExecutableDocument,
-    name: Option<&str>,
-) -> Result<&'a OperationDefinition, &'static str> {
-    let mut operations = document.operations.iter();
-    match name {
-        Some(name) => operations
-            .find(|(operation, _)| operation.is_some_and(|operation| operation == name))
-            .map(|(_, operation)| &operation.node)
-            .ok_or("the document has no operation of that name"),
-        None => match (operations.next(), operations.next()) {
-            (Some((_, operation)), None) => Ok(&operation.node),
-            (None, _) => Err("the document has no operation"),
-            _ => Err("the document has several operations: say which with operationName"),
-        },
     }
 }

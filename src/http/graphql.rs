@@ -66,14 +66,18 @@ fn thousandths(q: &str) -> u16 {
     value.min(1000)
 }
 
-/// The operation in `request`.
+/// The operation in `request`, whose body `check` looks at before it is read.
 ///
 /// # Errors
 /// The answer that says what is wrong with it.
-pub fn operation(request: &GraphqlRequest) -> Result<Operation, Answer> {
+pub fn operation(
+    request: &GraphqlRequest,
+    check: impl FnOnce(&[u8]) -> Result<(), Answer>,
+) -> Result<Operation, Answer> {
     let read = if request.method == Method::GET {
         Operation::from_object(parameters(request.query.as_deref().unwrap_or_default())?)
     } else {
+        check(&request.body)?;
         Operation::from_body(&request.body)
     };
     read.map_err(|error| {
