@@ -1,0 +1,15 @@
+//! The real server on a port of its own, against SQLite and against PostgreSQL.
+//!
+//! One binary; the files mirror the features. [`harness`] starts servers and speaks to them; its
+//! `both!` makes every test twice. Run it with `make test`, or
+//! `scripts/services cargo nextest run --test api -E 'test(/posts/)'`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+#![allow(clippy::disallowed_methods, reason = "tests look behind the curtain")]
+#![allow(clippy::large_futures, unreachable_pub)]
+
+#[macro_use]
+mod harness;
+
+mod accounts;
+mod schema;
