@@ -2,6 +2,7 @@
 
 use crate::accounts::hasher::HashPool;
 use crate::audit::Auditor;
+use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
 use crate::crypto::password::{HashParams, PasswordHasher};
@@ -29,6 +30,8 @@ pub struct State {
     pub clock: Clock,
     /// The database.
     pub db: Db,
+    /// What happened just now, on all replicas.
+    pub bus: Bus,
     /// The keys.
     pub keyring: Keyring,
     /// Password hashing.
@@ -69,6 +72,9 @@ pub enum StartError {
     /// The keyring is not one.
     #[error("the master key is not usable: {0}")]
     Keyring(#[from] KeyringError),
+    /// The Redis address is not one.
+    #[error("`redis_url` (PORTCULLIS_REDIS_URL) is not usable: {0}")]
+    Redis(#[from] redis::RedisError),
     /// The hashing parameters are not usable.
     #[error("the password settings are not usable: {0}")]
     Hashing(#[from] crate::crypto::password::HashError),
@@ -124,9 +130,10 @@ impl App {
             config.password_memory_budget_mib,
             config.password_queue_ms,
         );
-        let audit = Auditor::new(db.clone(), keyring.clone(), clock.clone());
+        let bus = open_bus(&config)?;
+        let audit = Auditor::new(db.clone(), bus.clone(), keyring.clone(), clock.clone());
         let tasks = TaskTracker::new();
-        Ok(Self(Arc::new(State { config: Arc::new(config), clock, db, keyring, hasher, audit, tasks })))
+        Ok(Self(Arc::new(State { config: Arc::new(config), clock, db, bus, keyring, hasher, audit, tasks })))
     }
 }
 
@@ -162,6 +169,14 @@ fn open_keyring(config: &Config) -> Result<Keyring, StartError> {
     private(&path)?;
     let text = zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(wrap)?);
     Ok(Keyring::parse(&text)?)
+}
+
+/// The bus that the configuration asks for.
+fn open_bus(config: &Config) -> Result<Bus, StartError> {
+    match &config.redis_url {
+        Some(url) => Ok(Bus::shared(redis::Client::open(url.expose_secret())?)),
+        None => Ok(Bus::local()),
+    }
 }
 
 /// Refuses a key file that others may read (OWASP ASVS 13.3.2).

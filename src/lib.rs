@@ -13,7 +13,7 @@
 //! access      who may: viewer, roles, ownership
 //! limits      how much: before the parser, before execution, over time
 //! crypto      mechanism: keys, sealing, hashing, tokens
-//! app db config clock error page text telemetry
+//! app bus db config clock error page text telemetry
 //! entity, migration                 crates of their own: rows and tables
 //! ```
 
@@ -21,6 +21,7 @@ pub mod access;
 pub mod accounts;
 pub mod app;
 pub mod audit;
+pub mod bus;
 pub mod cli;
 pub mod clock;
 pub mod config;

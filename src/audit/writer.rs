@@ -5,12 +5,13 @@
 
 use super::chain::{self, Head, Lanes};
 use super::event::{Event, Origin};
+use crate::bus::{Bus, Message};
 use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
 use crate::db::Db;
 use crate::error::Result;
 use entity::audit_event::{self, Status};
-use entity::id::EventId;
+use entity::id::{EventId, UserId};
 use sea_orm::{DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel};
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Auditor {
     db: Db,
+    bus: Bus,
     keyring: Keyring,
     clock: Clock,
     lanes: Arc<Lanes>,
@@ -28,14 +30,15 @@ pub struct Auditor {
 pub struct Tx {
     txn: DatabaseTransaction,
     auditor: Auditor,
+    after: Vec<Message>,
 }
 
 impl Auditor {
     /// A writer on `db`. SQLite has one writer at a time, so one lane; PostgreSQL gets several.
     #[must_use]
-    pub fn new(db: Db, keyring: Keyring, clock: Clock) -> Self {
+    pub fn new(db: Db, bus: Bus, keyring: Keyring, clock: Clock) -> Self {
         let lanes = if db.backend() == DbBackend::Sqlite { 1 } else { 8 };
-        Self { db, keyring, clock, lanes: Arc::new(Lanes::new(lanes)) }
+        Self { db, bus, keyring, clock, lanes: Arc::new(Lanes::new(lanes)) }
     }
 
     /// Begins a change.
@@ -43,7 +46,7 @@ impl Auditor {
     /// # Errors
     /// When the database cannot.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(Tx { txn: self.db.begin().await?, auditor: self.clone() })
+        Ok(Tx { txn: self.db.begin().await?, auditor: self.clone(), after: Vec::new() })
     }
 
     /// Writes events that no change belongs to: a refusal, a failed sign-in.
@@ -91,6 +94,17 @@ impl Tx {
         &self.txn
     }
 
+    /// Has `message` told to all replicas once the change has committed.
+    pub fn publish(&mut self, message: Message) {
+        self.after.push(message);
+    }
+
+    /// Notes that the change concerns what `user` may do or which sessions they have: from the commit on
+    /// no replica uses what it knew of them.
+    pub fn touch(&mut self, user: UserId) {
+        self.publish(Message::identity_changed(user));
+    }
+
     /// Commits the change with its event.
     ///
     /// # Errors
@@ -104,7 +118,7 @@ impl Tx {
     /// # Errors
     /// When the database cannot; then nothing is kept.
     pub async fn commit_all(self, origin: &Origin, events: Vec<Event>) -> Result<()> {
-        let Self { txn, auditor } = self;
+        let Self { txn, auditor, after } = self;
         for event in &events {
             if event.status != Status::Success {
                 tracing::info!(event = event.kind.name(), status = ?event.status, action = event.action, "audit");
@@ -121,10 +135,14 @@ impl Tx {
             head.seq = row.seq;
             head.mac.clone_from(&row.mac);
         }
+        let written = rows.iter().map(|row| Message::audit_recorded(row.id, row.actor_id));
+        let after: Vec<Message> = after.into_iter().chain(written).collect();
         let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
         audit_event::Entity::insert_many(rows).exec_without_returning(&txn).await?;
         txn.commit().await?;
         *lane = Some(head);
+        drop(lane);
+        after.into_iter().for_each(|message| auditor.bus.publish(message));
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ pub mod list;
 use crate::access::{Identity, Mine, Owned, Permission, Viewer, owned};
 use crate::app::App;
 use crate::audit::{Event, Kind, Origin};
+use crate::bus::Message;
 use crate::crypto::random;
 use crate::error::{Error, Problems, Result};
 use crate::text;
@@ -92,8 +93,11 @@ pub async fn create(app: &App, origin: &Origin, me: &Identity, new: NewPost) -> 
         created_at: now,
         updated_at: now,
     };
-    let tx = app.audit.begin().await?;
+    let mut tx = app.audit.begin().await?;
     Entity::insert(ActiveModel::from(row.clone())).exec_without_returning(tx.connection()).await?;
+    if row.visibility == Visibility::Public {
+        tx.publish(Message::post_published(row.id));
+    }
     tx.commit(origin, Event::success(Kind::Create, "createPost").on("post", row.id)).await?;
     Ok(row)
 }
@@ -129,7 +133,10 @@ pub async fn update(app: &App, origin: &Origin, post: Mine<Model>, change: PostC
         updated_at: app.clock.now(),
         ..old
     };
-    let tx = app.audit.begin().await?;
+    let mut tx = app.audit.begin().await?;
+    if old.visibility == Visibility::Private && row.visibility == Visibility::Public {
+        tx.publish(Message::post_published(row.id));
+    }
     let changed = Entity::update_many()
         .set(ActiveModel {
             title: Set(row.title.clone()),

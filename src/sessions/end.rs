@@ -12,7 +12,8 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 /// # Errors
 /// When the database cannot.
 pub async fn logout(app: &App, origin: &Origin, identity: &Identity) -> Result<()> {
-    let tx = app.audit.begin().await?;
+    let mut tx = app.audit.begin().await?;
+    tx.touch(identity.user_id());
     Entity::delete_many()
         .filter(Column::Id.eq(identity.session_id()))
         .filter(Column::UserId.eq(identity.user_id()))

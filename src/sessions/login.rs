@@ -43,7 +43,8 @@ pub async fn login(
             Err(Error::WrongCredentials)
         }
         Outcome::Accepted(user, rehashed) => {
-            let tx = app.audit.begin().await?;
+            let mut tx = app.audit.begin().await?;
+            tx.touch(user.id);
             if let Some(password_hash) = rehashed {
                 let change =
                     ActiveModel { id: Set(user.id), password_hash: Set(password_hash), ..Default::default() };
