@@ -7,17 +7,25 @@
 //! - [`expand`]: fragments, sized without spreading them out.
 //! - [`shape`]: the operation that will run: depth, fields, aliases, roots, repetitions.
 //! - [`cost`]: what it may cost, with its real variables and the schema's own weights.
+//! - [`policy`]: the table of limits over time, and the [`charge`]s it makes of an estimate.
+//! - [`memory`]: takes all the charges of a request or none.
+//! - [`headers`]: what the client is told.
 //!
-//! Each check returns a [`Violation`] or, for limits in report mode, puts it on a list. None does
-//! I/O, none recurses or allocates beyond what an earlier one has bounded.
+//! Each check before `policy` returns a [`Violation`] or, for limits in report mode, puts it on a
+//! list. None does I/O, none recurses or allocates beyond what an earlier one has bounded.
 
+pub mod charge;
 pub mod cost;
 mod cost_table;
 pub mod expand;
+pub mod headers;
 pub mod json;
+pub mod memory;
+pub mod policy;
 pub mod scan;
 pub mod shape;
 pub mod violation;
+pub mod window;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@ mod attacks;
 mod cost;
 
 mod documents;
+mod memory;
+mod policy;
 
 use super::cost::{CostTable, Estimate};
 use super::{QueryLimits, Violation, expand, scan, shape};
