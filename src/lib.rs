@@ -8,7 +8,7 @@
 //! http        the door: connections, filters, transports
 //! engine      the way of one operation: scan, parse, shape, cost, admit, execute
 //! schema      the slices' roots, merged
-//! accounts sessions posts audit     slices: domain, and graphql.rs with the guarded fields
+//! accounts sessions posts admin audit     slices: domain, and graphql.rs with the guarded fields
 //! graphql     the kit for resolvers: rules, guard, context, pages, the error boundary
 //! access      who may: viewer, roles, ownership
 //! limits      how much: before the parser, before execution, over time
@@ -19,6 +19,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod bus;

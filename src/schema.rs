@@ -1,6 +1,7 @@
 //! The schema: the slices' roots, merged, and the rules read back from it.
 
 use crate::accounts::graphql::{AccountMutation, AccountQuery};
+use crate::admin::graphql::AdminMutation;
 use crate::audit::graphql::AuditQuery;
 use crate::graphql::guard::SharedRules;
 use crate::graphql::rules::{Rules, Undeclared};
@@ -14,7 +15,7 @@ pub struct Query(AccountQuery, PostQuery, AuditQuery);
 
 /// Everything that can be changed.
 #[derive(Debug, MergedObject, Default)]
-pub struct Mutation(AccountMutation, SessionMutation, PostMutation);
+pub struct Mutation(AccountMutation, SessionMutation, PostMutation, AdminMutation);
 
 /// The schema's type.
 pub type Gate = Schema<Query, Mutation, EmptySubscription>;

@@ -11,6 +11,7 @@ use crate::graphql::scalars::{DateTime, PermissionName, RateClass, Role};
 use crate::graphql::{id, sealed};
 use crate::page::Page;
 use crate::posts::graphql::Post;
+use crate::sessions::graphql::Session;
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use entity::user::Model;
 use secrecy::SecretString;
@@ -80,6 +81,20 @@ impl User {
     #[graphql(directive = owner_or::apply(PermissionName::ReadUsers))]
     async fn is_active(&self) -> Option<bool> {
         Some(self.0.is_active)
+    }
+
+    /// No sign-in is tried for the account before then; null when it is not locked.
+    #[graphql(directive = owner_or::apply(PermissionName::ReadUsers))]
+    async fn locked_until(&self, ctx: &Context<'_>) -> Option<DateTime> {
+        let now = RequestContext::of(ctx).app.clock.now();
+        self.0.locked_until.filter(|until| *until > now).map(Into::into)
+    }
+
+    /// Their sessions that have not ended, newest first.
+    #[graphql(directive = owner_or::apply(PermissionName::AdminAccess), directive = cost::apply(10, None))]
+    async fn sessions(&self, ctx: &Context<'_>) -> Result<Option<Vec<Session>>> {
+        let rows = RequestContext::of(ctx).loaders.sessions.load_one(self.0.id).await?.unwrap_or_default();
+        Ok(Some(rows.into_iter().map(Session).collect()))
     }
 
     /// Whether a second factor is enrolled.

@@ -5,8 +5,10 @@
 //! - [`register`]: making accounts, by anyone or by the command line.
 //! - [`credentials`]: checking a password, at one cost whether or not the account exists.
 //! - [`find`]: scoped finders.
+//! - [`admins`]: the last active administrator stays.
 //! - [`graphql`]: the guarded fields.
 
+pub mod admins;
 pub mod credentials;
 pub mod email;
 pub mod find;

@@ -86,6 +86,12 @@ kinds! {
     Degraded = "sys_degraded";
 }
 
+/// The name of `role` in details.
+#[must_use]
+pub fn role_name(role: entity::user::Role) -> String {
+    sea_orm::ActiveEnum::to_value(&role)
+}
+
 /// Who acts and from where: the same for every event of a request.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {

@@ -4,7 +4,7 @@ use crate::access::Viewer;
 use crate::app::App;
 use crate::error::Error;
 use crate::page::Page;
-use crate::{accounts, posts};
+use crate::{accounts, posts, sessions};
 use async_graphql::dataloader::{DataLoader, Loader};
 use entity::id::UserId;
 use std::collections::HashMap;
@@ -17,6 +17,8 @@ pub struct Loaders {
     pub users: DataLoader<Users>,
     /// Pages of authors' posts.
     pub posts: DataLoader<PostsByAuthor>,
+    /// Live sessions by account.
+    pub sessions: DataLoader<SessionsByUser>,
 }
 
 impl fmt::Debug for Loaders {
@@ -34,6 +36,8 @@ impl Loaders {
         Self {
             users: DataLoader::new(users, tokio::spawn).delay(Duration::ZERO),
             posts: DataLoader::new(posts, tokio::spawn).delay(Duration::ZERO),
+            sessions: DataLoader::new(SessionsByUser { app: app.clone() }, tokio::spawn)
+                .delay(Duration::ZERO),
         }
     }
 }
@@ -74,6 +78,25 @@ impl Loader<(UserId, Page)> for PostsByAuthor {
         for (page, authors) in by_page {
             let lists = posts::list::by_authors(&self.app, &self.viewer, &authors, page).await?;
             found.extend(lists.into_iter().map(|(author, posts)| ((author, page), posts)));
+        }
+        Ok(found)
+    }
+}
+
+/// Loads the live sessions of several people.
+#[derive(Debug)]
+pub struct SessionsByUser {
+    app: App,
+}
+
+impl Loader<UserId> for SessionsByUser {
+    type Value = Vec<entity::session::Model>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[UserId]) -> Result<HashMap<UserId, Self::Value>, Error> {
+        let mut found: HashMap<UserId, Self::Value> = HashMap::new();
+        for session in sessions::list::by_users(&self.app, keys).await? {
+            found.entry(session.user_id).or_default().push(session);
         }
         Ok(found)
     }

@@ -9,7 +9,7 @@ use crate::graphql::context::RequestContext;
 use crate::graphql::directives::{cost, public, rate_limit, signed_in};
 use crate::graphql::guard::declared;
 use crate::graphql::scalars::{DateTime, RateClass, Transport};
-use crate::graphql::sealed;
+use crate::graphql::{id, sealed};
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use entity::session::Model;
 use secrecy::SecretString;
@@ -127,6 +127,29 @@ pub struct LogoutPayload {
     done: bool,
 }
 
+/// Which session to end.
+#[derive(Debug, InputObject)]
+pub struct RevokeSessionInput {
+    /// Its id; it must be the viewer's.
+    id: ID,
+}
+
+/// The session has ended.
+#[derive(Debug, SimpleObject)]
+#[graphql(directive = public::apply())]
+pub struct RevokeSessionPayload {
+    /// Its id.
+    revoked_id: ID,
+}
+
+/// The other sessions have ended.
+#[derive(Debug, SimpleObject)]
+#[graphql(directive = public::apply())]
+pub struct RevokeOtherSessionsPayload {
+    /// How many they were.
+    revoked: i32,
+}
+
 /// Signing in and out.
 #[derive(Debug, Default)]
 pub struct SessionMutation;
@@ -160,5 +183,31 @@ impl SessionMutation {
             request.clear_site_data();
         }
         Ok(Some(LogoutPayload { done: true }))
+    }
+
+    /// Ends one of the viewer's sessions, this one or another.
+    #[graphql(directive = signed_in::apply())]
+    async fn revoke_session(
+        &self,
+        ctx: &Context<'_>,
+        input: RevokeSessionInput,
+    ) -> Result<Option<RevokeSessionPayload>> {
+        let request = RequestContext::of(ctx);
+        let identity = request.identity()?;
+        let session = id::parse("id", &input.id)?;
+        end::revoke(&request.app, &request.origin, identity, session).await?;
+        if session == identity.session_id() && identity.by_cookie() {
+            request.set_cookie(super::cookie::expire(&request.app));
+            request.clear_site_data();
+        }
+        Ok(Some(RevokeSessionPayload { revoked_id: input.id }))
+    }
+
+    /// Ends the viewer's sessions but the one of this request.
+    #[graphql(directive = signed_in::apply())]
+    async fn revoke_other_sessions(&self, ctx: &Context<'_>) -> Result<Option<RevokeOtherSessionsPayload>> {
+        let request = RequestContext::of(ctx);
+        let revoked = end::revoke_others(&request.app, &request.origin, request.identity()?).await?;
+        Ok(Some(RevokeOtherSessionsPayload { revoked: i32::try_from(revoked).unwrap_or(i32::MAX) }))
     }
 }

@@ -5,11 +5,13 @@
 //! - [`cookie`]: how a browser carries the token.
 //! - [`login`]: by password, the first factor.
 //! - [`end`]: signing out and revoking.
+//! - [`list`]: the sessions that have not ended.
 //! - [`graphql`]: the guarded fields.
 
 pub mod authenticate;
 pub mod cookie;
 pub mod end;
 pub mod graphql;
+pub mod list;
 pub mod login;
 pub mod open;
