@@ -1,5 +1,6 @@
 //! What every slice works with: configuration, clock, database, keys, hashing, the trail.
 
+use crate::access::IdentityCache;
 use crate::accounts::hasher::HashPool;
 use crate::audit::Auditor;
 use crate::bus::Bus;
@@ -8,6 +9,10 @@ use crate::config::{Config, Mode};
 use crate::crypto::password::{HashParams, PasswordHasher};
 use crate::crypto::{Keyring, KeyringError};
 use crate::db::Db;
+use crate::limits::Mode as LimitMode;
+use crate::limits::charge::Quota;
+use crate::limits::memory::MemoryStore;
+use crate::limits::policy::Policy;
 use migration::{Migrator, MigratorTrait};
 use secrecy::ExposeSecret;
 use std::fs;
@@ -16,6 +21,9 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
+
+/// Counters kept in process at most; each takes 200 bytes or less.
+const LIMIT_KEYS: usize = 500_000;
 
 /// The application's state. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,6 +42,12 @@ pub struct State {
     pub bus: Bus,
     /// The keys.
     pub keyring: Keyring,
+    /// How much each client gets.
+    pub policy: Policy,
+    /// What each client took lately.
+    pub limits: Arc<MemoryStore>,
+    /// Identities looked up lately.
+    pub identities: IdentityCache,
     /// Password hashing.
     pub hasher: HashPool,
     /// The audit trail's writer.
@@ -131,9 +145,25 @@ impl App {
             config.password_queue_ms,
         );
         let bus = open_bus(&config)?;
-        let audit = Auditor::new(db.clone(), bus.clone(), keyring.clone(), clock.clone());
+        let limits = Arc::new(MemoryStore::new(clock.clone(), LIMIT_KEYS));
+        let audit =
+            Auditor::new(db.clone(), bus.clone(), Arc::clone(&limits), keyring.clone(), clock.clone());
         let tasks = TaskTracker::new();
-        Ok(Self(Arc::new(State { config: Arc::new(config), clock, db, bus, keyring, hasher, audit, tasks })))
+        let policy = policy(&config);
+        let identities = IdentityCache::default();
+        Ok(Self(Arc::new(State {
+            config: Arc::new(config),
+            clock,
+            db,
+            bus,
+            keyring,
+            policy,
+            limits,
+            identities,
+            hasher,
+            audit,
+            tasks,
+        })))
     }
 }
 
@@ -169,6 +199,23 @@ fn open_keyring(config: &Config) -> Result<Keyring, StartError> {
     private(&path)?;
     let text = zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(wrap)?);
     Ok(Keyring::parse(&text)?)
+}
+
+/// The table of limits that `config` sets.
+fn policy(config: &Config) -> Policy {
+    let points = |limit: u64| u32::try_from(limit).unwrap_or(u32::MAX);
+    Policy {
+        address: Quota::per_seconds(config.limit_address, config.limit_address_seconds),
+        user: Quota::per_seconds(config.limit_user, config.limit_user_seconds),
+        login: Quota::per_seconds(config.limit_login, config.limit_login_seconds),
+        register: Quota::per_seconds(config.limit_register, config.limit_register_seconds),
+        api: Quota::per_seconds(config.limit_api, config.limit_api_seconds),
+        admin: Quota::per_seconds(config.limit_admin, config.limit_admin_seconds),
+        cost: Quota::per_seconds(points(config.limit_cost), 60),
+        cost_anonymous: Quota::per_seconds(points(config.limit_cost_anonymous), 60),
+        allow: config.limit_exempt.0.clone(),
+        mode: if config.limits_mode == "report" { LimitMode::Report } else { LimitMode::Enforce },
+    }
 }
 
 /// The bus that the configuration asks for.

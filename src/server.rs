@@ -1,9 +1,10 @@
 //! The application behind the door: who is asking, whether they may ask from there, and the answer.
 
+use crate::access::cache::Entry;
 use crate::access::{Identity, Viewer};
 use crate::audit::{Event, Kind, Origin};
-use crate::crypto::csrf;
-use crate::engine::{Answer, Engine, Outcome};
+use crate::crypto::{Token, TokenKind, csrf};
+use crate::engine::{Admitted, Answer, Engine, Outcome, Part, Prepared, admit};
 use crate::error::{Error, Result};
 use crate::http::{
     Backend, GraphqlRequest, Inbound, Incident, IncidentKind, Media, Readiness, negotiate, operation, respond,
@@ -23,6 +24,26 @@ use tracing::Instrument;
 #[derive(Debug, Clone)]
 pub struct Server {
     engine: Engine,
+}
+
+/// Why a request is refused before it runs.
+enum Refused {
+    /// By a limit: the answer is ready, the database was not asked.
+    Limit(Box<Answer>),
+    /// For another reason, to be recorded.
+    Error(Error),
+}
+
+impl From<Answer> for Refused {
+    fn from(answer: Answer) -> Self {
+        Self::Limit(Box::new(answer))
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
 }
 
 /// What a request presents to say who it is.
@@ -55,9 +76,11 @@ impl Server {
         if prepared.kind == OperationType::Subscription {
             return Answer::refused("BAD_REQUEST", "subscriptions are served over WebSocket");
         }
-        let viewer = match self.viewer(&request.headers).await {
-            Ok(viewer) => viewer,
-            Err(error) => return self.refuse(inbound, &error).await,
+        let origin = origin(inbound);
+        let (viewer, admitted) = match self.admit(&request.headers, &origin, &prepared).await {
+            Ok(admission) => admission,
+            Err(Refused::Limit(answer)) => return *answer,
+            Err(Refused::Error(error)) => return self.refuse(inbound, &error).await,
         };
         if let Some(identity) = viewer.identity() {
             tracing::Span::current().record("viewer", tracing::field::display(identity.user_id()));
@@ -66,24 +89,81 @@ impl Server {
                 return self.refuse(inbound, &Error::CsrfFailed).await;
             }
         }
-        self.engine.run(prepared, viewer, origin(inbound)).await
+        self.engine.run(prepared, viewer, origin, admitted).await
     }
 
-    /// Who is asking. A wrong Bearer token is refused, since a client that sends one means it; a stale
-    /// cookie, which a browser sends by itself, is as good as none.
-    async fn viewer(&self, headers: &HeaderMap) -> Result<Viewer> {
+    /// Finds out who is asking and charges them. A wrong Bearer token is refused, since a client that
+    /// sends one means it; a stale cookie, which a browser sends by itself, is as good as none.
+    ///
+    /// A token that is in the cache costs one round trip to the limits and no statement. Another costs
+    /// the address's share first, so that guessing tokens does not reach the database without limit.
+    async fn admit(
+        &self,
+        headers: &HeaderMap,
+        origin: &Origin,
+        prepared: &Prepared,
+    ) -> Result<(Viewer, Admitted), Refused> {
         let app = self.engine.app();
-        let found = match credentials(headers)? {
-            Credentials::None => return Ok(Viewer::anonymous()),
-            Credentials::Bearer(token) => {
-                let identity = authenticate::authenticate(app, token).await?;
-                Some(identity.filter(|identity| !identity.by_cookie()).ok_or(Error::Unauthenticated)?)
-            }
-            Credentials::Cookie(token) => {
-                authenticate::authenticate(app, token).await?.filter(Identity::by_cookie)
+        let estimate = &prepared.estimate;
+        let credentials = credentials(headers)?;
+        let token = match credentials {
+            Credentials::None => None,
+            Credentials::Bearer(text) | Credentials::Cookie(text) => {
+                Token::parse(TokenKind::Session, text).ok()
             }
         };
-        Ok(found.map_or_else(Viewer::anonymous, Viewer::signed_in))
+        let by_bearer = matches!(credentials, Credentials::Bearer(_));
+        let fits = |identity: &Identity| identity.by_cookie() != by_bearer;
+        let Some(token) = token else {
+            let admitted = admit(app, origin, None, estimate, Part::Whole).await?;
+            return if by_bearer {
+                Err(Error::Unauthenticated.into())
+            } else {
+                Ok((Viewer::anonymous(), admitted))
+            };
+        };
+        let hash = token.hash();
+        let (identity, admitted) = match app.identities.get(&hash) {
+            Some(entry) => {
+                let admitted = admit(app, origin, Some(&entry.identity), estimate, Part::Whole).await?;
+                let current = admitted.epoch.is_some() && entry.epoch == admitted.epoch;
+                let identity = if current {
+                    authenticate::still_valid(app, &entry.identity).then_some(entry.identity)
+                } else {
+                    // Read after its epoch was known: good for as long as the epoch stays.
+                    let found = authenticate::authenticate(app, &hash).await?;
+                    match &found {
+                        Some(identity) => app
+                            .identities
+                            .put(hash, Entry { identity: identity.clone(), epoch: admitted.epoch }),
+                        None => app.identities.forget(&hash),
+                    }
+                    found
+                };
+                (identity, admitted)
+            }
+            None => {
+                admit(app, origin, None, estimate, Part::Address).await?;
+                let found = authenticate::authenticate(app, &hash).await?;
+                let admitted = admit(app, origin, found.as_ref(), estimate, Part::Rest).await?;
+                if let Some(identity) = &found {
+                    app.identities.put(hash, Entry { identity: identity.clone(), epoch: None });
+                }
+                (found, admitted)
+            }
+        };
+        match identity.filter(fits) {
+            Some(identity) => Ok((Viewer::signed_in(identity), admitted)),
+            None if by_bearer => Err(Error::Unauthenticated.into()),
+            None => Ok((Viewer::anonymous(), admitted)),
+        }
+    }
+
+    /// The owner of the cookie session in `headers`, looked up afresh.
+    async fn cookie_owner(&self, headers: &HeaderMap) -> Option<Identity> {
+        let Ok(Credentials::Cookie(text)) = credentials(headers) else { return None };
+        let token = Token::parse(TokenKind::Session, text).ok()?;
+        authenticate::authenticate(self.engine.app(), &token.hash()).await.ok()?.filter(Identity::by_cookie)
     }
 
     /// Whether `headers` carry a CSRF token of this very session (OWASP ASVS 3.5.1).
@@ -202,8 +282,7 @@ impl Backend for Server {
 
     fn csrf_token<'a>(&'a self, _: &'a Inbound, headers: &'a HeaderMap) -> BoxFuture<'a, Option<String>> {
         async move {
-            let viewer = self.viewer(headers).await.ok()?;
-            let identity = viewer.identity().filter(|identity| identity.by_cookie())?;
+            let identity = self.cookie_owner(headers).await?;
             Some(csrf::issue(&self.engine.app().keyring, identity.session_id().uuid()))
         }
         .boxed()

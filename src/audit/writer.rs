@@ -10,6 +10,8 @@ use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
 use crate::db::Db;
 use crate::error::Result;
+use crate::limits::charge::EpochKey;
+use crate::limits::memory::MemoryStore;
 use entity::audit_event::{self, Status};
 use entity::id::{EventId, UserId};
 use sea_orm::{DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel};
@@ -20,6 +22,7 @@ use std::sync::Arc;
 pub struct Auditor {
     db: Db,
     bus: Bus,
+    limits: Arc<MemoryStore>,
     keyring: Keyring,
     clock: Clock,
     lanes: Arc<Lanes>,
@@ -36,9 +39,9 @@ pub struct Tx {
 impl Auditor {
     /// A writer on `db`. SQLite has one writer at a time, so one lane; PostgreSQL gets several.
     #[must_use]
-    pub fn new(db: Db, bus: Bus, keyring: Keyring, clock: Clock) -> Self {
+    pub fn new(db: Db, bus: Bus, limits: Arc<MemoryStore>, keyring: Keyring, clock: Clock) -> Self {
         let lanes = if db.backend() == DbBackend::Sqlite { 1 } else { 8 };
-        Self { db, bus, keyring, clock, lanes: Arc::new(Lanes::new(lanes)) }
+        Self { db, bus, limits, keyring, clock, lanes: Arc::new(Lanes::new(lanes)) }
     }
 
     /// Begins a change.
@@ -142,7 +145,13 @@ impl Tx {
         txn.commit().await?;
         *lane = Some(head);
         drop(lane);
-        after.into_iter().for_each(|message| auditor.bus.publish(message));
+        for message in after {
+            // The epoch first: whoever hears the message and looks again sees the change.
+            if let Message::IdentityChanged { user } = message {
+                auditor.limits.bump_epoch(EpochKey::user(user));
+            }
+            auditor.bus.publish(message);
+        }
         Ok(())
     }
 }

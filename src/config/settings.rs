@@ -216,6 +216,10 @@ settings! {
     limit_address: u32 = "600";
     /// Seconds of that window.
     limit_address_seconds: u64 = "60";
+    /// Operations per person, over all their sessions.
+    limit_user: u32 = "300";
+    /// Seconds of that window.
+    limit_user_seconds: u64 = "60";
     /// Cost points a minute per person.
     limit_cost: u64 = "20000";
     /// Cost points a minute per address when signed out.

@@ -15,6 +15,23 @@ pub enum Outcome {
     Refused(&'static str),
 }
 
+/// `extensions.cost`: what the operation was reckoned to cost and what is left of the budget.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cost {
+    /// Points reserved before it ran: the most it could touch.
+    pub requested: u64,
+    /// Points for what it did touch; the rest was given back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual: Option<u64>,
+    /// Points in a minute.
+    pub limit: u32,
+    /// Points left.
+    pub remaining: u32,
+    /// When the budget is whole again, RFC 3339.
+    pub reset_at: String,
+}
+
 /// What goes back to the client.
 #[derive(Debug)]
 pub struct Answer {
@@ -28,6 +45,10 @@ pub struct Answer {
     pub cookies: Vec<String>,
     /// Whether the browser should forget what it holds of this site.
     pub clear_site_data: bool,
+    /// Headers that tell of limits, where the transport has them.
+    pub headers: Vec<(&'static str, String)>,
+    /// What the operation was reckoned to cost.
+    pub cost: Option<Cost>,
     /// Seconds until it may succeed, for refusals by a limit.
     pub retry_after: Option<u64>,
 }
@@ -36,7 +57,16 @@ impl Answer {
     /// An answer without side effects.
     #[must_use]
     pub fn new(outcome: Outcome, data: Option<Value>, errors: Vec<ServerError>) -> Self {
-        Self { outcome, data, errors, cookies: Vec::new(), clear_site_data: false, retry_after: None }
+        Self {
+            outcome,
+            data,
+            errors,
+            cookies: Vec::new(),
+            clear_site_data: false,
+            headers: Vec::new(),
+            cost: None,
+            retry_after: None,
+        }
     }
 
     /// Nothing ran, for the reason `code`.
@@ -83,6 +113,9 @@ impl Serialize for Answer {
         }
         if let Some(data) = &self.data {
             map.serialize_entry("data", data)?;
+        }
+        if let Some(cost) = &self.cost {
+            map.serialize_entry("extensions", &serde_json::json!({ "cost": cost }))?;
         }
         map.end()
     }

@@ -3,11 +3,13 @@
 //! scan → parse → shape → cost → admission → validation → execution under a deadline → error boundary.
 //! No limit lives in a transport, so none can be got round by choosing another.
 
+mod admission;
 mod answer;
 mod checks;
 mod request;
 
-pub use answer::{Answer, Outcome};
+pub use admission::{Admitted, Part, admit, refund};
+pub use answer::{Answer, Cost, Outcome};
 pub use checks::{Checks, Introspection, Prepared};
 pub use request::{Operation, RequestError};
 
@@ -18,6 +20,7 @@ use crate::error::Error;
 use crate::graphql::context::RequestContext;
 use crate::graphql::error::finish;
 use crate::graphql::rules::Undeclared;
+use crate::graphql::scalars::rfc3339;
 use crate::graphql::shape::Types;
 use crate::limits::cost::SdlError;
 use crate::limits::shape::select_operation;
@@ -89,7 +92,30 @@ impl Engine {
     }
 
     /// Runs `prepared` for `viewer`.
-    pub async fn run(&self, prepared: Prepared, viewer: Viewer, origin: Origin) -> Answer {
+    pub async fn run(
+        &self,
+        prepared: Prepared,
+        viewer: Viewer,
+        origin: Origin,
+        admitted: Admitted,
+    ) -> Answer {
+        let requested = prepared.estimate.cost;
+        let mut answer = self.execute(prepared, viewer, origin).await;
+        if let Some(budget) = admitted.budget {
+            let now = self.0.app.clock.now();
+            answer.cost = Some(Cost {
+                requested,
+                actual: None,
+                limit: budget.limit,
+                remaining: budget.remaining,
+                reset_at: rfc3339(now.plus_millis(i64::try_from(budget.reset_ms).unwrap_or(0))),
+            });
+        }
+        answer.headers = admitted.headers;
+        answer
+    }
+
+    async fn execute(&self, prepared: Prepared, viewer: Viewer, origin: Origin) -> Answer {
         let parts = &self.0;
         let request_id = origin.request_id.clone().unwrap_or_default();
         if prepared.introspects && !self.may_introspect(&viewer) {

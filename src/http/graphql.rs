@@ -155,6 +155,11 @@ pub fn respond(answer: &Answer, media: Media) -> Response<Bytes> {
         }
         _ => {}
     }
+    for (name, value) in &answer.headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
     for cookie in &answer.cookies {
         if let Ok(cookie) = HeaderValue::from_str(cookie) {
             headers.append(SET_COOKIE, cookie);

@@ -1,9 +1,8 @@
 //! From a token to an identity (OWASP ASVS 7.2.1, 7.3.1, 7.3.2).
 
 use super::open::idle_deadline;
-use crate::access::Identity;
+use crate::access::{Identity, TokenHash};
 use crate::app::App;
-use crate::crypto::{Token, TokenKind};
 use crate::error::Result;
 use entity::session::{Column, Entity};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -12,33 +11,42 @@ use std::sync::Arc;
 /// Milliseconds between two notes of when a session was last used.
 const SEEN_EVERY_MS: i64 = 60_000;
 
-/// The identity that `token` proves: an unexpired session of an active account. `None` for anything
-/// else, whatever is wrong with it. One statement; none for text that cannot be a token.
+/// The identity that the token with this hash proves: an unexpired session of an active account. `None`
+/// for anything else, whatever is wrong with it. One statement.
 ///
 /// # Errors
 /// When the database cannot.
-pub async fn authenticate(app: &App, token: &str) -> Result<Option<Identity>> {
-    let Ok(token) = Token::parse(TokenKind::Session, token) else { return Ok(None) };
+pub async fn authenticate(app: &App, token_hash: &TokenHash) -> Result<Option<Identity>> {
     #[allow(clippy::disallowed_methods, reason = "scoped by the secret token")]
     let found = Entity::find()
-        .filter(Column::TokenHash.eq(token.hash().to_vec()))
+        .filter(Column::TokenHash.eq(token_hash.to_vec()))
         .find_also_related(entity::user::Entity)
         .one(app.db.reader())
         .await?;
-    let now = app.clock.now();
     let Some((session, Some(user))) = found else { return Ok(None) };
-    if now >= session.expires_at || now >= idle_deadline(app, &session) || !user.is_active {
-        return Ok(None);
+    let identity = Identity { user: Arc::new(user), session: Arc::new(session) };
+    Ok(still_valid(app, &identity).then_some(identity))
+}
+
+/// Whether `identity`, as it was read, may still be used. Notes the use now and then.
+#[must_use]
+pub fn still_valid(app: &App, identity: &Identity) -> bool {
+    let now = app.clock.now();
+    let session = &identity.session;
+    if now >= session.expires_at || now >= idle_deadline(app, session) || !identity.user.is_active {
+        return false;
     }
     if now >= session.last_seen_at.plus_millis(SEEN_EVERY_MS) {
-        note_use(app, session.id);
+        note_use(app, identity);
     }
-    Ok(Some(Identity { user: Arc::new(user), session: Arc::new(session) }))
+    true
 }
 
 /// Notes the use in the background; the request does not wait for it.
-fn note_use(app: &App, id: entity::id::SessionId) {
+fn note_use(app: &App, identity: &Identity) {
     let worker = app.clone();
+    let id = identity.session_id();
+    forget(app, identity);
     app.tasks.spawn(async move {
         let now = worker.clock.now();
         let noted = Entity::update_many()
@@ -51,4 +59,11 @@ fn note_use(app: &App, id: entity::id::SessionId) {
             tracing::warn!(%error, "a session's last use could not be noted");
         }
     });
+}
+
+/// Has the session read again at its next use, with its new time of last use.
+fn forget(app: &App, identity: &Identity) {
+    if let Ok(hash) = identity.session.token_hash.as_slice().try_into() {
+        app.identities.forget(hash);
+    }
 }
