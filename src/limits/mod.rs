@@ -8,7 +8,7 @@
 //! - [`shape`]: the operation that will run: depth, fields, aliases, roots, repetitions.
 //! - [`cost`]: what it may cost, with its real variables and the schema's own weights.
 //! - [`policy`]: the table of limits over time, and the [`charge`]s it makes of an estimate.
-//! - [`memory`]: takes all the charges of a request or none.
+//! - [`store`]: takes all the charges of a request or none, in [`memory`] or in [`redis`].
 //! - [`headers`]: what the client is told.
 //!
 //! Each check before `policy` returns a [`Violation`] or, for limits in report mode, puts it on a
@@ -22,8 +22,10 @@ pub mod headers;
 pub mod json;
 pub mod memory;
 pub mod policy;
+pub mod redis;
 pub mod scan;
 pub mod shape;
+pub mod store;
 pub mod violation;
 pub mod window;
 

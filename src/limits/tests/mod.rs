@@ -7,6 +7,8 @@ mod cost;
 mod documents;
 mod memory;
 mod policy;
+mod redis_server;
+mod stores;
 
 use super::cost::{CostTable, Estimate};
 use super::{QueryLimits, Violation, expand, scan, shape};
