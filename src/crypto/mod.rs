@@ -10,7 +10,10 @@
 //! - [`cursor`]: page cursors bound to their list.
 //! - [`password`]: peppered Argon2id hashes.
 //! - [`strength`]: why a new password is refused.
+//! - [`totp`]: one-time passwords of authenticator apps, and their QR codes.
+//! - [`backup_code`]: codes to write down, each used once.
 
+pub mod backup_code;
 pub mod csrf;
 pub mod cursor;
 pub mod keyring;
@@ -19,8 +22,11 @@ pub mod random;
 pub mod seal;
 pub mod strength;
 pub mod token;
+pub mod totp;
 
+pub use backup_code::BackupCode;
 pub use keyring::{Keyring, KeyringError, Purpose};
 pub use password::{HashParams, PasswordHasher, Verdict};
 pub use seal::{Column, OpenError, sealed_key_number};
 pub use token::{Token, TokenKind};
+pub use totp::TotpSecret;
