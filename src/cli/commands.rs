@@ -1,8 +1,8 @@
 //! The small commands.
 
-use super::{Failure, Migrate};
+use super::{Failure, ListFormat, Migrate};
 use crate::app;
-use crate::config::{Config, SETTINGS};
+use crate::config::{Config, SETTINGS, reference};
 use crate::crypto::Keyring;
 use crate::db::Db;
 use migration::{Migrator, MigratorTrait};
@@ -30,7 +30,12 @@ pub(super) fn generate_keys() -> Result<(), Failure> {
 }
 
 /// Prints the table of settings.
-pub(super) fn list_settings() -> Result<(), Failure> {
+pub(super) fn list_settings(format: Option<ListFormat>) -> Result<(), Failure> {
+    match format {
+        Some(ListFormat::Markdown) => return say(reference::markdown().trim_end()),
+        Some(ListFormat::Env) => return say(reference::env_example().trim_end()),
+        None => {}
+    }
     for setting in SETTINGS {
         let secret = if setting.secret { " (secret; also as _FILE)" } else { "" };
         say(&format!(

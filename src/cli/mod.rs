@@ -66,7 +66,18 @@ enum ConfigAction {
     /// Check every setting and say what is wrong, all at once. Ends with 0 if nothing is.
     Check,
     /// List every setting with its default and meaning.
-    List,
+    List {
+        /// As the page docs/configuration.md, or as .env.example.
+        #[arg(long, value_enum)]
+        format: Option<ListFormat>,
+    },
+}
+
+/// How to list settings.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum ListFormat {
+    Markdown,
+    Env,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -96,7 +107,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Schema => return commands::schema(),
         Command::Keys { action: Keys::Generate } => return commands::generate_keys(),
-        Command::Config { action: ConfigAction::List } => return commands::list_settings(),
+        Command::Config { action: ConfigAction::List { format } } => return commands::list_settings(format),
         _ => {}
     }
     let config = Config::load(Sources::from_process(cli.config.as_deref()))?;

@@ -100,6 +100,14 @@ pub(super) fn contradictions(config: &Config, problems: &mut Vec<String>) {
         !config.introspection.as_deref().is_none_or(|p| one_of(p, &["on", "off", "admin"])),
         "`introspection` (PORTCULLIS_INTROSPECTION) must be `on`, `off` or `admin`",
     );
+    refuse(
+        !one_of(&config.documents, &["open", "trusted-or-permitted", "trusted-only"]),
+        "`documents` (PORTCULLIS_DOCUMENTS) must be `open`, `trusted-or-permitted` or `trusted-only`",
+    );
+    refuse(
+        config.documents == "trusted-only" && config.documents_manifest.is_none(),
+        "`documents_manifest` (PORTCULLIS_DOCUMENTS_MANIFEST) is required with `documents` = trusted-only: nothing could run without it",
+    );
     for role in &config.mfa_required_roles.0 {
         refuse(
             !one_of(role, &["USER", "MODERATOR", "ADMIN"]),

@@ -5,6 +5,7 @@
 //! This module is the only reader of the environment.
 
 mod check;
+pub mod reference;
 mod settings;
 mod value;
 

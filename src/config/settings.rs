@@ -194,6 +194,11 @@ settings! {
     /// Operations in one batch at most; 1: no batches.
     max_batch: u32 = "1";
 
+    /// Which documents may run: `open`, `trusted-or-permitted` (others need ADMIN_ACCESS) or `trusted-only`.
+    documents: String = "open";
+    /// Manifest of trusted documents: JSON, id → document; read again when it changes.
+    documents_manifest: Option<PathBuf> = "";
+
     /// Whether limits refuse (`enforce`) or only log and count (`report`).
     limits_mode: String = "enforce";
     /// Sign-in attempts per account and per address.

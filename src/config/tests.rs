@@ -89,3 +89,26 @@ fn only_secrets_are_read_from_files() {
     let found = problems(Sources::default().with("PORTCULLIS_LISTEN_FILE", "/etc/hostname"));
     assert!(found[0].contains("only secrets"), "{found:?}");
 }
+
+#[test]
+fn the_reference_and_the_example_are_current() {
+    for (path, expected) in
+        [("docs/configuration.md", reference::markdown()), (".env.example", reference::env_example())]
+    {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found.trim_end() == expected.trim_end(), "{} is stale: run `make schema`", path.display());
+    }
+}
+
+#[test]
+fn every_line_of_the_example_is_a_setting_with_its_default() {
+    let mut sources = Sources::default();
+    for line in reference::env_example().lines().filter(|line| line.starts_with("#PORTCULLIS_")) {
+        let (name, value) = line[1..].split_once('=').unwrap();
+        if !name.ends_with("_FILE") {
+            sources = sources.with(name, value);
+        }
+    }
+    Config::load(sources).unwrap();
+}

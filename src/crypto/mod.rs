@@ -9,6 +9,7 @@
 //! - [`csrf`]: CSRF tokens bound to a session.
 //! - [`cursor`]: page cursors bound to their list.
 //! - [`password`]: peppered Argon2id hashes.
+//! - [`digest`]: SHA-256, for naming things by their content.
 //! - [`strength`]: why a new password is refused.
 //! - [`totp`]: one-time passwords of authenticator apps, and their QR codes.
 //! - [`backup_code`]: codes to write down, each used once.
@@ -16,6 +17,7 @@
 pub mod backup_code;
 pub mod csrf;
 pub mod cursor;
+pub mod digest;
 pub mod keyring;
 pub mod password;
 pub mod random;

@@ -1,6 +1,8 @@
 //! The static limits of one operation, in the order it meets them, before anything is executed.
 
+use super::SchemaError;
 use super::answer::Answer;
+use super::documents::{Documents, Source, Trust};
 use super::request::Operation;
 use crate::config::{Config, Mode};
 use crate::limits::cost::{CostTable, Estimate};
@@ -28,6 +30,8 @@ pub enum Introspection {
 #[derive(Debug)]
 pub struct Checks {
     limits: QueryLimits,
+    /// The documents known by name.
+    pub documents: Documents,
     /// What each field costs.
     pub costs: CostTable,
     /// Who may ask about the schema.
@@ -49,6 +53,8 @@ pub struct Prepared {
     pub estimate: Estimate,
     /// Whether it asks about the schema.
     pub introspects: bool,
+    /// Whether its document is not trusted and the viewer needs ADMIN_ACCESS for that.
+    pub needs_permission: bool,
 }
 
 impl Prepared {
@@ -69,8 +75,8 @@ impl Checks {
     /// The limits that `config` sets, over the schema `sdl`.
     ///
     /// # Errors
-    /// A cost directive that is not understood.
-    pub fn new(config: &Config, sdl: &str) -> Result<Self, crate::limits::cost::SdlError> {
+    /// A cost directive that is not understood, or a manifest of documents that cannot be used.
+    pub fn new(config: &Config, sdl: &str) -> Result<Self, SchemaError> {
         let limit = |max: u64| {
             if config.limits_mode == "report" { Limit::new(max).reported() } else { Limit::new(max) }
         };
@@ -87,7 +93,12 @@ impl Checks {
             (Some("admin"), _) => Introspection::Admin,
             _ => Introspection::Off,
         };
-        Ok(Self { limits, costs: CostTable::from_sdl(sdl)?, introspection })
+        Ok(Self {
+            limits,
+            documents: Documents::new(config)?,
+            costs: CostTable::from_sdl(sdl)?,
+            introspection,
+        })
     }
 
     /// Checks a JSON body before it is read as JSON.
@@ -114,7 +125,14 @@ impl Checks {
     ///
     /// # Errors
     /// The answer that says what is wrong; nothing was executed.
-    pub fn prepare(&self, operation: Operation) -> Result<Prepared, Answer> {
+    pub fn prepare(&self, mut operation: Operation) -> Result<Prepared, Answer> {
+        let source = self.documents.resolve(&mut operation)?;
+        if source == Source::Client && self.documents.trust == Trust::TrustedOnly {
+            return Err(Answer::refused(
+                "DOCUMENT_NOT_TRUSTED",
+                "only documents of the manifest are accepted",
+            ));
+        }
         let mut shadow = Vec::new();
         scan(&operation.query, &self.limits.scan, &mut shadow)?;
         let document = parse_query(&operation.query)
@@ -130,8 +148,11 @@ impl Checks {
         let estimate = self.costs.estimate(&document, selected, &variables);
         self.limits.cost.check(ViolationCode::QueryTooComplex, "cost", estimate.cost, &mut shadow)?;
         report(&shadow);
+        self.documents.register(&operation);
         let kind = selected.ty;
-        Ok(Prepared { document, operation, variables, kind, estimate, introspects: measured.introspects })
+        let needs_permission = source == Source::Client && self.documents.trust == Trust::TrustedOrPermitted;
+        let introspects = measured.introspects;
+        Ok(Prepared { document, operation, variables, kind, estimate, introspects, needs_permission })
     }
 
     /// Points that one operation may cost.

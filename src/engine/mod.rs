@@ -6,6 +6,7 @@
 mod admission;
 mod answer;
 mod checks;
+pub mod documents;
 mod request;
 
 pub use admission::{Admitted, Part, admit, refund};
@@ -53,6 +54,9 @@ pub enum SchemaError {
     /// A directive is not understood.
     #[error(transparent)]
     Sdl(#[from] SdlError),
+    /// The manifest of trusted documents cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] documents::ManifestError),
 }
 
 impl std::fmt::Debug for Engine {
@@ -118,6 +122,9 @@ impl Engine {
     async fn execute(&self, prepared: Prepared, viewer: Viewer, origin: Origin) -> Answer {
         let parts = &self.0;
         let request_id = origin.request_id.clone().unwrap_or_default();
+        if prepared.needs_permission && !viewer.holds(Permission::AdminAccess) {
+            return Answer::refused("DOCUMENT_NOT_TRUSTED", "only documents of the manifest are accepted");
+        }
         if prepared.introspects && !self.may_introspect(&viewer) {
             return Answer::refused("INTROSPECTION_DISABLED", "introspection is not available here");
         }

@@ -7,6 +7,10 @@ use serde_json::{Map, Value};
 pub struct Operation {
     /// The document.
     pub query: String,
+    /// The id of a trusted document, in place of the document.
+    pub document_id: Option<String>,
+    /// The digest under which the client wants its document kept.
+    pub register: Option<String>,
     /// Which of its operations.
     pub operation_name: Option<String>,
     /// Its variables: an object, or null.
@@ -41,9 +45,14 @@ impl Operation {
     /// # Errors
     /// A member of the wrong type, or no `query`.
     pub fn from_object(mut object: Map<String, Value>) -> Result<Self, RequestError> {
+        let document_id = match object.remove("documentId") {
+            Some(Value::String(id)) => Some(id),
+            None | Some(Value::Null) => None,
+            Some(_) => return Err(RequestError::IllTyped("documentId")),
+        };
         let query = match object.remove("query") {
-            Some(Value::String(query)) => query,
-            None | Some(Value::Null) => return Err(RequestError::NoQuery),
+            Some(Value::String(query)) => Some(query),
+            None | Some(Value::Null) => None,
             Some(_) => return Err(RequestError::IllTyped("query")),
         };
         let operation_name = match object.remove("operationName") {
@@ -61,7 +70,11 @@ impl Operation {
             None | Some(Value::Null) => Map::new(),
             Some(_) => return Err(RequestError::IllTyped("extensions")),
         };
-        Ok(Self { query, operation_name, variables, extensions })
+        if query.is_none() && document_id.is_none() && !extensions.contains_key("persistedQuery") {
+            return Err(RequestError::NoQuery);
+        }
+        let query = query.unwrap_or_default();
+        Ok(Self { query, document_id, register: None, operation_name, variables, extensions })
     }
 
     /// Reads a JSON body.
