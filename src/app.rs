@@ -13,6 +13,8 @@ use crate::limits::Mode as LimitMode;
 use crate::limits::charge::Quota;
 use crate::limits::memory::MemoryStore;
 use crate::limits::policy::Policy;
+use crate::limits::redis::{RedisOptions, RedisStore};
+use crate::limits::store::{Resilient, Store};
 use migration::{Migrator, MigratorTrait};
 use secrecy::ExposeSecret;
 use std::fs;
@@ -45,7 +47,7 @@ pub struct State {
     /// How much each client gets.
     pub policy: Policy,
     /// What each client took lately.
-    pub limits: Arc<MemoryStore>,
+    pub limits: Store,
     /// Identities looked up lately.
     pub identities: IdentityCache,
     /// Password hashing.
@@ -89,6 +91,9 @@ pub enum StartError {
     /// The Redis address is not one.
     #[error("`redis_url` (PORTCULLIS_REDIS_URL) is not usable: {0}")]
     Redis(#[from] redis::RedisError),
+    /// The same, by the limit store.
+    #[error("`redis_url` (PORTCULLIS_REDIS_URL) is not usable: {0}")]
+    LimitStore(#[from] crate::limits::redis::StoreError),
     /// The hashing parameters are not usable.
     #[error("the password settings are not usable: {0}")]
     Hashing(#[from] crate::crypto::password::HashError),
@@ -145,9 +150,8 @@ impl App {
             config.password_queue_ms,
         );
         let bus = open_bus(&config)?;
-        let limits = Arc::new(MemoryStore::new(clock.clone(), LIMIT_KEYS));
-        let audit =
-            Auditor::new(db.clone(), bus.clone(), Arc::clone(&limits), keyring.clone(), clock.clone());
+        let limits = open_limits(&config, &clock)?;
+        let audit = Auditor::new(db.clone(), bus.clone(), limits.clone(), keyring.clone(), clock.clone());
         let tasks = TaskTracker::new();
         let policy = policy(&config);
         let identities = IdentityCache::default();
@@ -215,6 +219,18 @@ fn policy(config: &Config) -> Policy {
         cost_anonymous: Quota::per_seconds(points(config.limit_cost_anonymous), 60),
         allow: config.limit_exempt.0.clone(),
         mode: if config.limits_mode == "report" { LimitMode::Report } else { LimitMode::Enforce },
+    }
+}
+
+/// The limit store that the configuration asks for.
+fn open_limits(config: &Config, clock: &Clock) -> Result<Store, StartError> {
+    let memory = MemoryStore::new(clock.clone(), LIMIT_KEYS);
+    match &config.redis_url {
+        None => Ok(Store::Memory(Arc::new(memory))),
+        Some(url) => {
+            let redis = RedisStore::new(url.expose_secret(), &RedisOptions::default())?;
+            Ok(Store::Redis(Arc::new(Resilient::new(redis, memory, config.replicas, clock.clone()))))
+        }
     }
 }
 

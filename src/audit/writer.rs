@@ -11,7 +11,7 @@ use crate::crypto::{Keyring, random};
 use crate::db::Db;
 use crate::error::Result;
 use crate::limits::charge::EpochKey;
-use crate::limits::memory::MemoryStore;
+use crate::limits::store::Store;
 use entity::audit_event::{self, Status};
 use entity::id::{EventId, UserId};
 use sea_orm::{DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub struct Auditor {
     db: Db,
     bus: Bus,
-    limits: Arc<MemoryStore>,
+    limits: Store,
     keyring: Keyring,
     clock: Clock,
     lanes: Arc<Lanes>,
@@ -39,7 +39,7 @@ pub struct Tx {
 impl Auditor {
     /// A writer on `db`. SQLite has one writer at a time, so one lane; PostgreSQL gets several.
     #[must_use]
-    pub fn new(db: Db, bus: Bus, limits: Arc<MemoryStore>, keyring: Keyring, clock: Clock) -> Self {
+    pub fn new(db: Db, bus: Bus, limits: Store, keyring: Keyring, clock: Clock) -> Self {
         let lanes = if db.backend() == DbBackend::Sqlite { 1 } else { 8 };
         Self { db, bus, limits, keyring, clock, lanes: Arc::new(Lanes::new(lanes)) }
     }
@@ -148,7 +148,7 @@ impl Tx {
         for message in after {
             // The epoch first: whoever hears the message and looks again sees the change.
             if let Message::IdentityChanged { user } = message {
-                auditor.limits.bump_epoch(EpochKey::user(user));
+                auditor.limits.bump_epoch(EpochKey::user(user)).await;
             }
             auditor.bus.publish(message);
         }

@@ -22,7 +22,7 @@ pub struct Admitted {
     pub epoch: Option<u64>,
     /// What is left of the cost budget, and in how many milliseconds it is whole again.
     pub budget: Option<Budget>,
-    cost: Option<(Charge, u64)>,
+    cost: Option<(Charge, Admission)>,
 }
 
 /// The cost budget after this operation.
@@ -68,7 +68,7 @@ pub async fn admit(
         Part::Rest => charges.retain(|charge| charge.tier != Tier::Address),
     }
     let epochs: Vec<EpochKey> = user.map(EpochKey::user).into_iter().collect();
-    let admission = app.limits.admit(&charges, &epochs);
+    let admission = app.limits.admit(&charges, &epochs).await;
     if let Decision::Refused { index, retry_after_ms } = admission.decision {
         let tier = charges.get(index).map_or(Tier::Address, |charge| charge.tier);
         metrics::counter!("portcullis_limit_refusals_total", "tier" => tier.as_str()).increment(1);
@@ -77,20 +77,20 @@ pub async fn admit(
         }
         tracing::warn!(tier = tier.as_str(), "past a limit in report mode");
     }
-    Ok(admitted(&charges, &admission))
+    Ok(admitted(&charges, admission))
 }
 
-fn admitted(charges: &[Charge], admission: &Admission) -> Admitted {
+fn admitted(charges: &[Charge], admission: Admission) -> Admitted {
     let cost = charges.iter().position(|charge| charge.tier == Tier::Cost);
     let budget = cost.and_then(|index| {
         let (charge, standing) = (charges.get(index)?, admission.standings.get(index)?);
         Some(Budget { limit: charge.quota.limit, remaining: standing.remaining, reset_ms: standing.reset_ms })
     });
     Admitted {
-        headers: headers(charges, admission),
+        headers: headers(charges, &admission),
         epoch: admission.epochs.first().copied(),
         budget,
-        cost: cost.and_then(|index| charges.get(index).map(|charge| (*charge, admission.at_ms))),
+        cost: cost.and_then(|index| charges.get(index).map(|charge| (*charge, admission))),
     }
 }
 
@@ -111,7 +111,7 @@ fn refusal(tier: Tier, retry_after_ms: u64, charges: &[Charge], admission: &Admi
 
 /// Gives back what was reserved and not used.
 pub fn refund(app: &App, admitted: &Admitted, unused: u64) {
-    if let (Some((charge, at_ms)), Ok(unused @ 1..)) = (&admitted.cost, u32::try_from(unused)) {
-        app.limits.refund(charge, unused, *at_ms);
+    if let (Some((charge, admission)), Ok(unused @ 1..)) = (&admitted.cost, u32::try_from(unused)) {
+        app.limits.refund(charge, unused, admission);
     }
 }

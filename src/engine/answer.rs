@@ -47,6 +47,8 @@ pub struct Answer {
     pub clear_site_data: bool,
     /// Headers that tell of limits, where the transport has them.
     pub headers: Vec<(&'static str, String)>,
+    /// Points for what the operation did touch, if it ran.
+    pub actual: Option<u64>,
     /// What the operation was reckoned to cost.
     pub cost: Option<Cost>,
     /// Seconds until it may succeed, for refusals by a limit.
@@ -64,6 +66,7 @@ impl Answer {
             cookies: Vec::new(),
             clear_site_data: false,
             headers: Vec::new(),
+            actual: None,
             cost: None,
             retry_after: None,
         }

@@ -105,13 +105,17 @@ impl Engine {
     ) -> Answer {
         let requested = prepared.estimate.cost;
         let mut answer = self.execute(prepared, viewer, origin).await;
+        // What an operation cost that was cut short is not known: it keeps all that it reserved.
+        let unused = answer.actual.map_or(0, |actual| requested.saturating_sub(actual));
+        refund(&self.0.app, &admitted, unused);
         if let Some(budget) = admitted.budget {
             let now = self.0.app.clock.now();
+            let given_back = u32::try_from(unused).unwrap_or(u32::MAX);
             answer.cost = Some(Cost {
                 requested,
-                actual: None,
+                actual: answer.actual,
                 limit: budget.limit,
-                remaining: budget.remaining,
+                remaining: budget.remaining.saturating_add(given_back).min(budget.limit),
                 reset_at: rfc3339(now.plus_millis(i64::try_from(budget.reset_ms).unwrap_or(0))),
             });
         }
@@ -155,11 +159,16 @@ impl Engine {
         for error in &mut errors {
             finish(error, &request_id);
         }
-        let data = match select_operation(&document, operation.operation_name.as_deref()) {
-            Ok(selected) => parts.types.shape(&document, selected, &variables, response.data),
-            Err(_) => response.data,
+        let (data, actual) = match select_operation(&document, operation.operation_name.as_deref()) {
+            Ok(selected) => {
+                let data = parts.types.shape(&document, selected, &variables, response.data);
+                let actual = parts.checks.costs.actual(&document, selected, &data);
+                (data, Some(actual))
+            }
+            Err(_) => (response.data, None),
         };
         let mut answer = Answer::new(Outcome::Executed, Some(data), errors);
+        answer.actual = actual;
         answer.cookies = context.take_cookies();
         answer.clear_site_data = context.clears_site_data();
         answer

@@ -14,6 +14,7 @@
 //! Each check before `policy` returns a [`Violation`] or, for limits in report mode, puts it on a
 //! list. None does I/O, none recurses or allocates beyond what an earlier one has bounded.
 
+pub mod actual;
 pub mod charge;
 pub mod cost;
 mod cost_table;
