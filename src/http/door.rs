@@ -1,6 +1,8 @@
 //! [`Door`]: what the filters share, and [`Backend`]: what stands behind them.
 
 use super::inbound::{GraphqlRequest, Inbound};
+use super::overload::{Overload, PerAddress};
+use super::tally::Tally;
 use crate::clock::Clock;
 use crate::config::Config;
 use bytes::Bytes;
@@ -8,6 +10,8 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// What the door needs from the application. Object-safe, so tests put a fake one behind it.
 pub trait Backend: Send + Sync + 'static {
@@ -97,7 +101,21 @@ struct Shared {
     config: Arc<Config>,
     clock: Clock,
     backend: Arc<dyn Backend>,
+    /// Incidents of a kind seen from an address within a minute.
+    seen: Tally<(IpAddr, &'static str)>,
+    /// Points of suspicion of an address.
+    scores: Tally<IpAddr>,
+    overload: Overload,
+    /// Requests under way, from each address.
+    requests: PerAddress,
+    /// Connections open, from each address.
+    connections: PerAddress,
+    /// Set once the server is to stop.
+    draining: CancellationToken,
 }
+
+/// How long points of suspicion count.
+pub(crate) const SCORE_WINDOW: Duration = Duration::from_secs(600);
 
 impl std::fmt::Debug for Door {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -109,7 +127,17 @@ impl Door {
     /// A door in front of `backend`.
     #[must_use]
     pub fn new(config: Arc<Config>, clock: Clock, backend: Arc<dyn Backend>) -> Self {
-        Self(Arc::new(Shared { config, clock, backend }))
+        Self(Arc::new(Shared {
+            seen: Tally::new(Duration::from_secs(60)),
+            scores: Tally::new(SCORE_WINDOW),
+            overload: Overload::new(config.max_concurrent_requests),
+            requests: PerAddress::new(config.max_connections_per_address),
+            connections: PerAddress::new(config.max_connections_per_address),
+            draining: CancellationToken::new(),
+            config,
+            clock,
+            backend,
+        }))
     }
 
     /// The settings.
@@ -128,5 +156,29 @@ impl Door {
     #[must_use]
     pub fn backend(&self) -> &dyn Backend {
         self.0.backend.as_ref()
+    }
+
+    pub(crate) fn seen(&self) -> &Tally<(IpAddr, &'static str)> {
+        &self.0.seen
+    }
+
+    pub(crate) fn scores(&self) -> &Tally<IpAddr> {
+        &self.0.scores
+    }
+
+    pub(crate) fn overload(&self) -> &Overload {
+        &self.0.overload
+    }
+
+    pub(crate) fn requests(&self) -> &PerAddress {
+        &self.0.requests
+    }
+
+    pub(crate) fn connections(&self) -> &PerAddress {
+        &self.0.connections
+    }
+
+    pub(crate) fn draining(&self) -> &CancellationToken {
+        &self.0.draining
     }
 }

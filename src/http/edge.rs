@@ -6,7 +6,7 @@
 use super::door::Door;
 use super::inbound::{Inbound, Peer};
 use super::refusal::Refusal;
-use super::{headers, request_id};
+use super::{cors, headers, request_id};
 use axum_core::body::Body;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -52,6 +52,7 @@ where
             if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
                 refusal.write(&inbound.request_id, &mut response);
             }
+            cors::mark(&inbound.origin, response.headers_mut());
             headers::secure(response.headers_mut());
             if let Ok(id) = HeaderValue::from_str(&inbound.request_id) {
                 response.headers_mut().insert(request_id::HEADER, id);

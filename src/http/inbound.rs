@@ -2,6 +2,7 @@
 
 use super::client;
 use super::door::Door;
+use super::origin::{self, Origin};
 use super::request_id;
 use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
@@ -30,8 +31,10 @@ pub struct Inbound {
     /// Whether the client's own connection was encrypted, here or at a trusted proxy.
     pub https: bool,
     /// The authority the client asked for, lower case, with its port if it gave one; empty when it
-    /// gave none, several, or two that differ.
+    /// gave none, several, two that differ, or one that is no authority.
     pub host: String,
+    /// The origin of the page that sent it.
+    pub origin: Origin,
 }
 
 impl Inbound {
@@ -40,12 +43,15 @@ impl Inbound {
         let headers = request.headers();
         let trusted = &door.config().trusted_proxies.0;
         let proxied = client::is_trusted(trusted, peer.address);
+        let https = peer.tls || (proxied && client::https(headers));
+        let host = host_of(request);
         Self {
             request_id: request_id::choose(door.clock(), proxied, headers),
             address: if proxied { client::behind(trusted, peer.address, headers) } else { peer.address },
             user_agent: headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
-            https: peer.tls || (proxied && client::https(headers)),
-            host: host_of(request),
+            origin: origin::of(door.config(), https, &host, headers),
+            https,
+            host,
         }
     }
 }
@@ -56,12 +62,16 @@ fn host_of<B>(request: &Request<B>) -> String {
     let header = named.next().map(|value| value.to_str().unwrap_or_default());
     let several = named.next().is_some();
     let target = request.uri().authority().map(http::uri::Authority::as_str);
-    match (target, header) {
-        _ if several => String::new(),
-        (Some(target), Some(header)) if !target.eq_ignore_ascii_case(header) => String::new(),
-        (Some(one), _) | (None, Some(one)) => one.to_ascii_lowercase(),
-        (None, None) => String::new(),
-    }
+    let one = match (target, header) {
+        _ if several => "",
+        (Some(target), Some(header)) if !target.eq_ignore_ascii_case(header) => "",
+        (Some(one), _) | (None, Some(one)) => one,
+        (None, None) => "",
+    };
+    let plain = one
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'));
+    if plain { one.to_ascii_lowercase() } else { String::new() }
 }
 
 /// A request for `/graphql`, read whole: its body is within the byte limit.
@@ -100,5 +110,8 @@ mod tests {
         assert_eq!(host("https://api.example/graphql", &["evil.example"]), "");
         assert_eq!(host("/graphql", &["api.example", "evil.example"]), "");
         assert_eq!(host("/graphql", &[]), "");
+        assert_eq!(host("/graphql", &["user@api.example"]), "");
+        assert_eq!(host("/graphql", &["api.example/x"]), "");
+        assert_eq!(host("/graphql", &["api.example, evil.example"]), "");
     }
 }

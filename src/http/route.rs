@@ -1,9 +1,9 @@
 //! Which path leads where, and what each takes.
 
-use super::body;
 use super::inbound::GraphqlRequest;
 use super::passage::Passage;
 use super::refusal::Refusal;
+use super::{body, cors, csrf, overload};
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use http::header::CONTENT_TYPE;
@@ -50,6 +50,9 @@ where
     if !methods.split(", ").any(|method| method == passage.method.as_str()) {
         return Err(Refusal::method(methods).into());
     }
+    if passage.method == Method::OPTIONS {
+        return Ok(cors::options(&passage, methods).map(Into::into));
+    }
     let backend = passage.door.backend();
     let response = match route {
         Route::Graphql => graphql(&passage, body).await?,
@@ -77,12 +80,18 @@ where
     let config = passage.door.config();
     let limits =
         body::Limits { bytes: config.max_body_bytes, time: Duration::from_millis(config.body_timeout_ms) };
+    let address = passage.inbound.address;
+    let _one = passage.door.requests().take(address).ok_or(Refusal::OVERLOADED.after(1))?;
     let body = if passage.method == Method::POST {
+        if !csrf::forces_preflight(&passage.headers) {
+            return Err(Refusal::MEDIA_TYPE);
+        }
         body::announced(&passage.headers, limits)?;
         body::read(passage.door.clock(), limits, body).await?
     } else {
         Bytes::new()
     };
+    let _place = overload::place(passage)?;
     let request = GraphqlRequest {
         inbound: passage.inbound.clone(),
         method: passage.method.clone(),

@@ -5,6 +5,7 @@ use super::door::Door;
 use super::edge::{Answer, Edge};
 use super::inbound::Peer;
 use super::pipeline;
+use super::shield::Shield;
 use axum_core::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -17,7 +18,8 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tower::Layer;
 use tower_http::map_response_body::MapResponseBody;
 
 /// Answers requests from `listener` until `shutdown` completes; then finishes what is under way,
@@ -31,10 +33,12 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     let filters = warp::service(pipeline(door.clone()));
-    let service = MapResponseBody::new(filters, Body::new);
+    let shield = Shield::new(door.clone())
+        .ok_or_else(|| std::io::Error::other("shield_per_second and shield_burst must be 1 or more"))?;
+    let service = shield.layer(MapResponseBody::new(filters, Body::new));
+    let _sweeper = AbortOnDropHandle::new(tokio::spawn(shield.sweep()));
     let builder = builder(&door);
     let connections = TaskTracker::new();
-    let draining = CancellationToken::new();
     let mut shutdown = pin!(shutdown);
     loop {
         let stream = tokio::select! {
@@ -47,10 +51,10 @@ pub async fn serve(
         let Ok(address) = stream.peer_addr() else { continue };
         let peer = Peer { address: client::folded(address.ip()), tls: false };
         let edge = Edge { door: door.clone(), peer, inner: service.clone() };
-        connections.spawn(connection(builder.clone(), stream, edge, draining.clone()));
+        connections.spawn(connection(builder.clone(), stream, edge, door.draining().clone()));
     }
     drop(listener);
-    draining.cancel();
+    door.draining().cancel();
     connections.close();
     let deadline = Duration::from_millis(door.config().shutdown_timeout_ms);
     if tokio::time::timeout(deadline, connections.wait()).await.is_err() {
