@@ -85,7 +85,7 @@ impl Server {
         if let Some(identity) = viewer.identity() {
             tracing::Span::current().record("viewer", tracing::field::display(identity.user_id()));
             let changes = prepared.kind == OperationType::Mutation;
-            if changes && identity.by_cookie() && !self.csrf_proved(identity, &request.headers) {
+            if changes && identity.by_cookie() && !self.csrf_proved(identity, inbound, &request.headers) {
                 return self.refuse(inbound, &Error::CsrfFailed).await;
             }
         }
@@ -166,12 +166,13 @@ impl Server {
         authenticate::authenticate(self.engine.app(), &token.hash()).await.ok()?.filter(Identity::by_cookie)
     }
 
-    /// Whether `headers` carry a CSRF token of this very session (OWASP ASVS 3.5.1).
-    fn csrf_proved(&self, identity: &Identity, headers: &HeaderMap) -> bool {
-        let token = headers.get("x-csrf-token").or_else(|| headers.get("x-xsrf-token"));
-        token.and_then(|token| token.to_str().ok()).is_some_and(|token| {
-            csrf::verify(&self.engine.app().keyring, identity.session_id().uuid(), token)
-        })
+    /// Whether the request comes from a welcome page and carries a CSRF token of this very session
+    /// (OWASP ASVS 3.5.1).
+    fn csrf_proved(&self, identity: &Identity, inbound: &Inbound, headers: &HeaderMap) -> bool {
+        let app = self.engine.app();
+        let session = identity.session_id().uuid();
+        let is_valid = |token: &str| csrf::verify(&app.keyring, session, token);
+        crate::http::csrf::check(&app.config, inbound, headers, is_valid).is_ok()
     }
 
     /// Refuses the whole request, in the trail first.
