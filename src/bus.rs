@@ -7,7 +7,7 @@
 
 use crate::crypto::random;
 use entity::id::{EventId, PostId, UserId};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
@@ -114,6 +114,21 @@ impl Bus {
     pub fn subscribe(&self) -> broadcast::Receiver<Message> {
         self.local.subscribe()
     }
+}
+
+/// Everything told on `bus` from now on. A subscriber that lags behind misses the oldest messages.
+pub fn events(bus: &Bus) -> impl Stream<Item = Message> + Send + use<> {
+    futures_util::stream::unfold(bus.subscribe(), |mut receiver| async move {
+        loop {
+            match receiver.recv().await {
+                Ok(message) => return Some((message, receiver)),
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "a slow subscriber missed messages");
+                }
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    })
 }
 
 /// The pause before another attempt to reach Redis.

@@ -2,12 +2,12 @@
 
 use crate::accounts::graphql::{AccountMutation, AccountQuery};
 use crate::admin::graphql::AdminMutation;
-use crate::audit::graphql::AuditQuery;
+use crate::audit::graphql::{AuditQuery, AuditSubscription};
 use crate::graphql::guard::SharedRules;
 use crate::graphql::rules::{Rules, Undeclared};
-use crate::posts::graphql::{PostMutation, PostQuery};
+use crate::posts::graphql::{PostMutation, PostQuery, PostSubscription};
 use crate::sessions::graphql::SessionMutation;
-use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, Schema};
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema};
 
 /// Everything that can be read.
 #[derive(Debug, MergedObject, Default)]
@@ -17,8 +17,12 @@ pub struct Query(AccountQuery, PostQuery, AuditQuery);
 #[derive(Debug, MergedObject, Default)]
 pub struct Mutation(AccountMutation, SessionMutation, PostMutation, AdminMutation);
 
+/// Everything that can be listened to.
+#[derive(Debug, MergedSubscription, Default)]
+pub struct Subscription(PostSubscription, AuditSubscription);
+
 /// The schema's type.
-pub type Gate = Schema<Query, Mutation, EmptySubscription>;
+pub type Gate = Schema<Query, Mutation, Subscription>;
 
 /// Builds the schema and makes sure that every field says who may use it.
 ///
@@ -26,7 +30,7 @@ pub type Gate = Schema<Query, Mutation, EmptySubscription>;
 /// The fields that do not.
 pub fn build() -> Result<(Gate, String), Undeclared> {
     let shared = SharedRules::default();
-    let schema = Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+    let schema = Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .data(SharedRules::clone(&shared))
         .validation_mode(async_graphql::ValidationMode::Strict)
         .finish();

@@ -2,15 +2,18 @@
 
 use super::search::{self, Filter};
 use crate::accounts::graphql::User;
+use crate::bus::{Message, events};
 use crate::error::{Error, Result};
 use crate::graphql::context::RequestContext;
-use crate::graphql::directives::{cost, public, requires};
+use crate::graphql::directives::{cost, public, requires, signed_in};
 use crate::graphql::guard::declared;
 use crate::graphql::page::{self, Connection};
 use crate::graphql::scalars::{AuditStatus, DateTime, PermissionName};
 use crate::graphql::{id, sealed};
-use async_graphql::{Context, ID, InputObject, Json, Object};
+use async_graphql::{Context, ID, InputObject, Json, Object, Subscription};
 use entity::audit_event::Model;
+use futures_util::{Stream, StreamExt};
+use std::sync::Arc;
 
 /// One row of the trail.
 #[derive(Debug, Clone)]
@@ -173,4 +176,55 @@ impl AuditQuery {
         search::note_read(&request.app, &request.origin).await?;
         Ok(Some(page::connection(&request.app, "auditEvents", page, rows, |row| row.id.uuid(), AuditEvent)))
     }
+}
+
+/// The trail as it grows.
+#[derive(Debug, Default)]
+pub struct AuditSubscription;
+
+/// The trail as it grows.
+#[Subscription(guard = "declared(\"Subscription\")")]
+impl AuditSubscription {
+    /// What is done by, or tried against, the viewer's own account. Ends when the session ends.
+    #[graphql(directive = signed_in::apply())]
+    async fn my_security_events(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<impl Stream<Item = AuditEvent> + 'static> {
+        let request = RequestContext::shared(ctx);
+        let me = request.identity()?.user_id();
+        Ok(recorded(request, move |actor| actor == Some(me.uuid()), Filter::default()))
+    }
+
+    /// Every event that the filter lets through, as it is recorded.
+    #[graphql(directive = requires::apply(PermissionName::AdminAccess))]
+    async fn audit_event_recorded(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<AuditFilter>,
+    ) -> Result<impl Stream<Item = AuditEvent> + 'static> {
+        let filter = filter.map(AuditFilter::checked).transpose()?.unwrap_or_default();
+        Ok(recorded(RequestContext::shared(ctx), |_| true, filter))
+    }
+}
+
+/// Events as they are recorded, of actors that `concerns` lets through, that match `filter`.
+fn recorded(
+    request: Arc<RequestContext>,
+    concerns: impl Fn(Option<uuid::Uuid>) -> bool + Send + Sync + 'static,
+    filter: Filter,
+) -> impl Stream<Item = AuditEvent> + 'static {
+    let filter = Arc::new(filter);
+    events(&request.app.bus)
+        .filter_map(move |message| {
+            let wanted = match message {
+                Message::AuditRecorded { event, actor } if concerns(actor) => Some(event),
+                _ => None,
+            };
+            std::future::ready(wanted)
+        })
+        .filter_map(move |event| {
+            let (request, filter) = (Arc::clone(&request), Arc::clone(&filter));
+            async move { search::one(&request.app, &filter, event.into()).await.ok()?.map(AuditEvent) }
+        })
 }

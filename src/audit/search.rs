@@ -7,7 +7,7 @@ use crate::page::Page;
 use entity::audit_event::{self, Column, Model, Status};
 use entity::id::{EventId, UserId};
 use entity::time::Timestamp;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
 /// What to look for; whatever is absent does not matter.
@@ -37,11 +37,8 @@ fn first_id(at: Timestamp) -> EventId {
     EventId(Uuid::from_u128(millis << 80))
 }
 
-/// One page of events in one statement; one row more than asked for tells whether there is a next page.
-///
-/// # Errors
-/// When the database cannot.
-pub async fn events(app: &App, filter: &Filter, page: Page) -> Result<Vec<Model>> {
+/// The rows that `filter` lets through.
+fn matching(app: &App, filter: &Filter) -> Select<audit_event::Entity> {
     #[allow(clippy::disallowed_methods, reason = "a finder of its own, behind ADMIN_ACCESS")]
     let mut query = audit_event::Entity::find();
     if let Some(kinds) = &filter.kinds {
@@ -69,6 +66,23 @@ pub async fn events(app: &App, filter: &Filter, page: Page) -> Result<Vec<Model>
     if let Some(until) = filter.until {
         query = query.filter(Column::Id.lt(first_id(until)));
     }
+    query
+}
+
+/// The event `id`, if `filter` lets it through.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn one(app: &App, filter: &Filter, id: EventId) -> Result<Option<Model>> {
+    Ok(matching(app, filter).filter(Column::Id.eq(id)).one(app.db.reader()).await?)
+}
+
+/// One page of events in one statement; one row more than asked for tells whether there is a next page.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn events(app: &App, filter: &Filter, page: Page) -> Result<Vec<Model>> {
+    let mut query = matching(app, filter);
     if let Some(after) = page.after {
         query = query.filter(Column::Id.lt(EventId(after)));
     }

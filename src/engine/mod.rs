@@ -26,7 +26,9 @@ use crate::graphql::shape::Types;
 use crate::limits::cost::SdlError;
 use crate::limits::shape::select_operation;
 use crate::schema::{self, Gate};
-use async_graphql::{Request, ServerError, Value};
+use async_graphql::{Request, Response, ServerError, Value};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,46 +125,100 @@ impl Engine {
         answer
     }
 
-    async fn execute(&self, prepared: Prepared, viewer: Viewer, origin: Origin) -> Answer {
-        let parts = &self.0;
+    /// Runs the subscription `prepared` for `viewer`: an answer for each event, until the stream is
+    /// dropped. It was admitted once; its events are bounded by what happens.
+    pub fn subscribe(
+        &self,
+        prepared: Prepared,
+        viewer: Viewer,
+        origin: Origin,
+    ) -> BoxStream<'static, Answer> {
+        if let Err(refused) = self.permitted(&prepared, &viewer) {
+            return futures_util::stream::once(std::future::ready(refused)).boxed();
+        }
         let request_id = origin.request_id.clone().unwrap_or_default();
-        if prepared.needs_permission && !viewer.holds(Permission::AdminAccess) {
-            return Answer::refused("DOCUMENT_NOT_TRUSTED", "only documents of the manifest are accepted");
-        }
-        if prepared.introspects && !self.may_introspect(&viewer) {
-            return Answer::refused("INTROSPECTION_DISABLED", "introspection is not available here");
-        }
-        let Prepared { document, operation, variables, .. } = prepared;
-        let context = Arc::new(RequestContext::new(parts.app.clone(), viewer, origin));
-        let mut request =
-            Request::new(operation.query).variables(variables.clone()).data(Arc::clone(&context));
-        request.operation_name.clone_from(&operation.operation_name);
-        request.set_parsed_query(document.clone());
+        let (request, context) = self.request(&prepared, viewer, origin);
+        let engine = self.clone();
+        let prepared = Arc::new(prepared);
+        let responses = self.0.schema.execute_stream(request);
+        responses
+            .then(move |response| {
+                let (engine, context) = (engine.clone(), Arc::clone(&context));
+                let (prepared, request_id) = (Arc::clone(&prepared), request_id.clone());
+                async move { engine.answer(&prepared, &context, response, &request_id).await }
+            })
+            .boxed()
+    }
 
-        let deadline = Duration::from_millis(parts.app.config.operation_timeout_ms);
-        let Ok(response) = tokio::time::timeout(deadline, parts.schema.execute(request)).await else {
-            tracing::warn!(request_id, operation = operation.operation_name, "the operation took too long");
+    /// Whether `viewer` may run this document at all.
+    fn permitted(&self, prepared: &Prepared, viewer: &Viewer) -> Result<(), Answer> {
+        if prepared.needs_permission && !viewer.holds(Permission::AdminAccess) {
+            return Err(Answer::refused(
+                "DOCUMENT_NOT_TRUSTED",
+                "only documents of the manifest are accepted",
+            ));
+        }
+        if prepared.introspects && !self.may_introspect(viewer) {
+            return Err(Answer::refused("INTROSPECTION_DISABLED", "introspection is not available here"));
+        }
+        Ok(())
+    }
+
+    /// The request as async-graphql takes it, and the context that its resolvers see.
+    fn request(&self, prepared: &Prepared, viewer: Viewer, origin: Origin) -> (Request, Arc<RequestContext>) {
+        let context = Arc::new(RequestContext::new(self.0.app.clone(), viewer, origin));
+        let operation = &prepared.operation;
+        let mut request = Request::new(operation.query.as_str())
+            .variables(prepared.variables.clone())
+            .data(Arc::clone(&context));
+        request.operation_name.clone_from(&operation.operation_name);
+        request.set_parsed_query(prepared.document.clone());
+        (request, context)
+    }
+
+    async fn execute(&self, prepared: Prepared, viewer: Viewer, origin: Origin) -> Answer {
+        if let Err(refused) = self.permitted(&prepared, &viewer) {
+            return refused;
+        }
+        let request_id = origin.request_id.clone().unwrap_or_default();
+        let (request, context) = self.request(&prepared, viewer, origin);
+        let deadline = Duration::from_millis(self.0.app.config.operation_timeout_ms);
+        let Ok(response) = tokio::time::timeout(deadline, self.0.schema.execute(request)).await else {
+            tracing::warn!(request_id, operation = prepared.name(), "the operation took too long");
             return Answer::failed(&Error::Timeout, &request_id);
         };
+        self.answer(&prepared, &context, response, &request_id).await
+    }
+
+    /// The answer that `response` makes, once its refusals are in the trail.
+    async fn answer(
+        &self,
+        prepared: &Prepared,
+        context: &RequestContext,
+        response: Response,
+        request_id: &str,
+    ) -> Answer {
+        let parts = &self.0;
+        let Prepared { document, operation, variables, .. } = prepared;
         // Refusals are in the trail before the answer leaves; without the trail there is no answer.
         if let Err(error) = context.record_refusals().await {
-            return Answer::failed(&error, &request_id);
+            return Answer::failed(&error, request_id);
         }
         let mut errors = response.errors;
         let before_execution =
             response.data == Value::Null && errors.iter().all(|error| error.path.is_empty());
         if before_execution && !errors.is_empty() {
             errors.truncate(MAX_VALIDATION_ERRORS);
-            let errors = errors.into_iter().map(|error| self.validation(error, &request_id)).collect();
+            let errors = errors.into_iter().map(|error| self.validation(error, request_id)).collect();
             return Answer::new(Outcome::Refused("GRAPHQL_VALIDATION_FAILED"), None, errors);
         }
         for error in &mut errors {
-            finish(error, &request_id);
+            finish(error, request_id);
         }
-        let (data, actual) = match select_operation(&document, operation.operation_name.as_deref()) {
+        let (data, actual) = match select_operation(document, operation.operation_name.as_deref()) {
             Ok(selected) => {
-                let data = parts.types.shape(&document, selected, &variables, response.data);
-                let actual = parts.checks.costs.actual(&document, selected, &data);
+                let data = parts.types.shape(document, selected, variables, response.data);
+                let actual = parts.checks.costs.actual(document, selected, &data);
                 (data, Some(actual))
             }
             Err(_) => (response.data, None),

@@ -55,6 +55,12 @@ impl RequestContext {
         ctx.data_unchecked::<std::sync::Arc<Self>>()
     }
 
+    /// The same, for a stream that outlives the call.
+    #[must_use]
+    pub fn shared(ctx: &Context<'_>) -> std::sync::Arc<Self> {
+        std::sync::Arc::clone(ctx.data_unchecked::<std::sync::Arc<Self>>())
+    }
+
     /// Who is signed in.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use super::{NewPost, PostChange, list};
 use crate::accounts::graphql::User;
+use crate::bus::{Message, events};
 use crate::error::{Error, Result};
 use crate::graphql::context::RequestContext;
 use crate::graphql::directives::{cost, owner_or, public, requires};
@@ -9,8 +10,10 @@ use crate::graphql::guard::declared;
 use crate::graphql::id;
 use crate::graphql::page::{self, Connection};
 use crate::graphql::scalars::{DateTime, PermissionName, Visibility};
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription};
 use entity::post::Model;
+use futures_util::{Stream, StreamExt};
+use std::sync::Arc;
 
 /// A post and, where a join brought it along, its author.
 #[derive(Debug, Clone)]
@@ -117,6 +120,32 @@ impl PostQuery {
             |(post, _)| post.id.uuid(),
             |(row, author)| Post { row, author },
         ))
+    }
+}
+
+/// Posts as they appear.
+#[derive(Debug, Default)]
+pub struct PostSubscription;
+
+/// Posts as they appear.
+#[Subscription(guard = "declared(\"Subscription\")")]
+impl PostSubscription {
+    /// Public posts, each as it is published.
+    #[graphql(directive = public::apply())]
+    async fn post_published(&self, ctx: &Context<'_>) -> impl Stream<Item = Post> + 'static {
+        let request = RequestContext::shared(ctx);
+        let with_author = ctx.look_ahead().field("author").exists();
+        events(&request.app.bus).filter_map(move |message| {
+            let request = Arc::clone(&request);
+            async move {
+                let Message::PostPublished { post } = message else { return None };
+                // Read with the viewer's own rights: whoever may not read it does not hear of it.
+                let found = super::find_readable(&request.app, &request.viewer, post.into(), with_author)
+                    .await
+                    .ok()??;
+                Some(Post { row: found.0, author: found.1 })
+            }
+        })
     }
 }
 
