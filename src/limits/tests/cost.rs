@@ -82,6 +82,23 @@ fn every_execution_of_a_class_is_counted_with_its_target() {
     assert_eq!(seen.targets.len(), 2);
 }
 
+/// ASVS: 6.3.1
+#[test]
+fn the_served_schema_has_its_classes_and_targets() {
+    let table = CostTable::from_sdl(include_str!("../../../schema.graphql")).unwrap();
+    for (document, class, target) in [
+        ("mutation { login(input: {identifier: \"x\", password: \"p\"}) { status } }", RateClass::Login, "x"),
+        ("mutation { register(input: {email: \"x\"}) { accepted } }", RateClass::Register, "x"),
+        ("mutation { unlockUser(input: {id: \"x\"}) { id } }", RateClass::Admin, "x"),
+    ] {
+        let parsed = parse_query(document).unwrap();
+        let operation = shape::select_operation(&parsed, None).unwrap();
+        let estimate = table.estimate(&parsed, operation, &Variables::default());
+        assert_eq!(estimate.classes.get(class), 1, "{document}");
+        assert_eq!(estimate.targets.first().map(|one| one.value.as_str()), Some(target), "{document}");
+    }
+}
+
 #[test]
 fn a_batch_adds_up() {
     let mut all = estimate("mutation { login(input: {identifier: \"a\"}) { status } }", json!({}));
