@@ -9,6 +9,7 @@ use crate::config::{Config, Mode};
 use crate::crypto::password::{HashParams, PasswordHasher};
 use crate::crypto::{Keyring, KeyringError};
 use crate::db::Db;
+use crate::defense::Matcher;
 use crate::limits::Mode as LimitMode;
 use crate::limits::charge::Quota;
 use crate::limits::memory::MemoryStore;
@@ -54,6 +55,8 @@ pub struct State {
     pub hasher: HashPool,
     /// The audit trail's writer.
     pub audit: Auditor,
+    /// Who is banned, in memory.
+    pub bans: Matcher,
     /// Work in the background, waited for at shutdown.
     pub tasks: TaskTracker,
 }
@@ -166,6 +169,7 @@ impl App {
             identities,
             hasher,
             audit,
+            bans: Matcher::default(),
             tasks,
         })))
     }

@@ -4,11 +4,12 @@
 //!
 //! ```text
 //! cli         commands; serve, migrate, admin, schema, config, keys
+//! background  what runs beside the requests
 //! server      the application behind the door
 //! http        the door: connections, filters, transports
 //! engine      the way of one operation: scan, parse, shape, cost, admit, execute
 //! schema      the slices' roots, merged
-//! accounts sessions posts admin audit     slices: domain, and graphql.rs with the guarded fields
+//! accounts sessions posts admin audit defense    slices: domain, and graphql.rs with the guarded fields
 //! graphql     the kit for resolvers: rules, guard, context, pages, the error boundary
 //! access      who may: viewer, roles, ownership
 //! limits      how much: before the parser, before execution, over time
@@ -22,12 +23,14 @@ pub mod accounts;
 pub mod admin;
 pub mod app;
 pub mod audit;
+pub mod background;
 pub mod bus;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod db;
+pub mod defense;
 pub mod engine;
 pub mod error;
 pub mod graphql;

@@ -3,6 +3,7 @@
 use crate::accounts::graphql::{AccountMutation, AccountQuery};
 use crate::admin::graphql::AdminMutation;
 use crate::audit::graphql::{AuditQuery, AuditSubscription};
+use crate::defense::graphql::{DefenseMutation, DefenseQuery};
 use crate::graphql::guard::SharedRules;
 use crate::graphql::rules::{Rules, Undeclared};
 use crate::posts::graphql::{PostMutation, PostQuery, PostSubscription};
@@ -11,11 +12,11 @@ use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema};
 
 /// Everything that can be read.
 #[derive(Debug, MergedObject, Default)]
-pub struct Query(AccountQuery, PostQuery, AuditQuery);
+pub struct Query(AccountQuery, PostQuery, AuditQuery, DefenseQuery);
 
 /// Everything that can be changed.
 #[derive(Debug, MergedObject, Default)]
-pub struct Mutation(AccountMutation, SessionMutation, PostMutation, AdminMutation);
+pub struct Mutation(AccountMutation, SessionMutation, PostMutation, AdminMutation, DefenseMutation);
 
 /// Everything that can be listened to.
 #[derive(Debug, MergedSubscription, Default)]

@@ -4,6 +4,7 @@ use crate::access::cache::Entry;
 use crate::access::{Identity, Viewer};
 use crate::audit::{Event, Kind, Origin};
 use crate::crypto::{Token, TokenKind, csrf};
+use crate::defense::bans;
 use crate::engine::{Admitted, Answer, Engine, Outcome, Part, Prepared, admit};
 use crate::error::{Error, Result};
 use crate::http::{
@@ -313,11 +314,19 @@ impl Backend for Server {
         .boxed()
     }
 
-    fn is_banned(&self, _: IpAddr) -> bool {
-        false
+    fn is_banned(&self, address: IpAddr) -> bool {
+        let app = self.engine.app();
+        app.bans.matches(address, app.clock.now())
     }
 
-    fn ban(&self, _: IpAddr, _: &'static str) -> BoxFuture<'_, ()> {
-        async {}.boxed()
+    fn ban(&self, address: IpAddr, reason: &'static str) -> BoxFuture<'_, ()> {
+        async move {
+            let app = self.engine.app();
+            let origin = Origin { address: Some(address), ..Origin::default() };
+            if let Err(error) = bans::by_rule(app, &origin, address, reason, app.config.ban_seconds).await {
+                tracing::error!(%error, "an address could not be banned");
+            }
+        }
+        .boxed()
     }
 }

@@ -1,5 +1,7 @@
 //! Rules for text that people write: bounded, normalised where it names something, no control characters.
 
+use chrono::{DateTime, SecondsFormat, Utc};
+use entity::time::Timestamp;
 use unicode_normalization::UnicodeNormalization;
 
 /// Whether `c` reorders or hides text: bidirectional controls, zero-width characters, byte-order mark.
@@ -46,6 +48,14 @@ pub fn body(text: &str, max: usize) -> Result<String, String> {
 #[must_use]
 pub fn fold(text: &str) -> String {
     text.nfkc().collect::<String>().to_lowercase().nfkc().collect()
+}
+
+/// RFC 3339, UTC, milliseconds.
+#[must_use]
+pub fn rfc3339(time: Timestamp) -> String {
+    DateTime::<Utc>::from_timestamp_millis(time.0)
+        .unwrap_or_default()
+        .to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 #[cfg(test)]

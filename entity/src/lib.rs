@@ -6,9 +6,11 @@
 //! - [`user`], [`session`], [`post`], [`audit_event`]: a table each.
 
 pub mod audit_event;
+pub mod ban;
 pub mod id;
 pub mod post;
 pub mod sealed;
 pub mod session;
 pub mod time;
 pub mod user;
+pub mod version;

@@ -9,6 +9,8 @@ mod m0001_users;
 mod m0002_sessions;
 mod m0003_posts;
 mod m0004_audit_events;
+mod m0009_audit_guard;
+mod m0010_bans;
 
 /// Every step, in order.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_sessions::Migration),
             Box::new(m0003_posts::Migration),
             Box::new(m0004_audit_events::Migration),
+            Box::new(m0009_audit_guard::Migration),
+            Box::new(m0010_bans::Migration),
         ]
     }
 }

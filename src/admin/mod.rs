@@ -60,7 +60,8 @@ struct Act<'a> {
 impl Act<'_> {
     /// Begins: locks the rows and asks again whether the actor may.
     async fn begin(self, permission: Permission) -> Result<(Tx, Locked)> {
-        let tx = self.app.audit.begin().await?;
+        let mut tx = self.app.audit.begin().await?;
+        tx.touch(self.target);
         let locked = admins::lock(tx.connection(), self.by.user_id(), self.target).await?;
         if let Some(actor) = self.by.user_id() {
             locked.still_holds(actor, permission)?;

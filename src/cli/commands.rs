@@ -2,9 +2,11 @@
 
 use super::{Failure, ListFormat, Migrate};
 use crate::app;
+use crate::audit::Origin;
 use crate::config::{Config, SETTINGS, reference};
 use crate::crypto::Keyring;
 use crate::db::Db;
+use clap::CommandFactory;
 use migration::{Migrator, MigratorTrait};
 use std::io::Write;
 
@@ -16,6 +18,18 @@ pub(super) fn say(line: &str) -> Result<(), Failure> {
 /// Writes `line` to standard error; there is nowhere else to complain if that fails.
 pub(super) fn complain(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "portcullis: {line}");
+}
+
+/// Who acts when somebody with access to the machine does.
+pub(super) fn operator() -> Origin {
+    Origin { user_agent: Some("cli".to_owned()), ..Origin::default() }
+}
+
+/// Prints completions for `shell`.
+pub(super) fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut super::Cli::command(), "portcullis", &mut script);
+    std::io::stdout().lock().write_all(&script).map_err(Into::into)
 }
 
 /// Prints the schema.

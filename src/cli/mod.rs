@@ -1,10 +1,12 @@
 //! The commands. `portcullis help` lists them; each says what it does, what it needs and how it ends.
 
 mod admin;
+mod ban;
 mod commands;
 mod serve;
 
 use crate::config::{Config, Sources};
+use crate::error::Error;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +38,16 @@ enum Command {
     Admin {
         #[command(subcommand)]
         action: admin::Admin,
+    },
+    /// Manage the ban list.
+    Ban {
+        #[command(subcommand)]
+        action: ban::Ban,
+    },
+    /// Print shell completions, such as `portcullis completions bash > /etc/bash_completion.d/portcullis`.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
     },
     /// Print the GraphQL schema (SDL).
     Schema,
@@ -102,10 +114,24 @@ pub fn main() -> ExitCode {
 /// Whatever stops a command; its `Display` is for the person at the terminal.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// An error of the domain, in words for the terminal: each field with what is wrong.
+fn explain(error: Error) -> Failure {
+    let Error::BadUserInput(fields) = error else {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        return format!("{error}{cause}").into();
+    };
+    let lines: Vec<String> = fields
+        .into_iter()
+        .flat_map(|(field, reasons)| reasons.into_iter().map(move |reason| format!("{field}: {reason}")))
+        .collect();
+    lines.join("\n            ").into()
+}
+
 fn run(cli: Cli) -> Result<(), Failure> {
     let command = cli.command.unwrap_or(Command::Serve);
     match command {
         Command::Schema => return commands::schema(),
+        Command::Completions { shell } => return commands::completions(shell),
         Command::Keys { action: Keys::Generate } => return commands::generate_keys(),
         Command::Config { action: ConfigAction::List { format } } => return commands::list_settings(format),
         _ => {}
@@ -119,7 +145,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Migrate { step } => commands::migrate(&config, step).await,
             Command::Admin { action } => admin::run(config, action).await,
             Command::Config { .. } => commands::config_is_good(&config),
-            Command::Schema | Command::Keys { .. } => Ok(()),
+            Command::Ban { action } => ban::run(config, action).await,
+            Command::Schema | Command::Keys { .. } | Command::Completions { .. } => Ok(()),
         }
     })
 }

@@ -3,14 +3,17 @@
 use super::Failure;
 use super::commands::say;
 use crate::app::App;
+use crate::background;
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
+use crate::defense::bans;
 use crate::engine::Engine;
 use crate::http::{self, Door};
 use crate::server::Server;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// Serves until Ctrl-C or SIGTERM.
 pub(super) async fn serve(config: Config) -> Result<(), Failure> {
@@ -22,6 +25,9 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| format!("cannot listen on {} (PORTCULLIS_LISTEN): {error}", config.listen))?;
+    let stop = CancellationToken::new();
+    bans::refresh(&app).await?;
+    background::start(&app, &stop);
     welcome(&config, listener.local_addr()?.port())?;
     let door = Door::new(Arc::clone(&config), app.clock.clone(), Arc::new(Server::new(engine)));
     http::serve(door, listener, async move {
@@ -32,6 +38,7 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
         tracing::info!("stopping: finishing what is under way");
     })
     .await?;
+    stop.cancel();
     app.tasks.close();
     app.tasks.wait().await;
     Ok(())

@@ -243,4 +243,7 @@ settings! {
     max_tokens: u32 = "4000";
     /// Fields at the root of a mutation at most.
     max_root_mutations: u32 = "4";
+
+    /// Seconds that an address stays banned when a rule bans it.
+    ban_seconds: u64 = "3600";
 }

@@ -27,7 +27,8 @@ pub struct PageInfo {
     directive = super::directives::public::apply(),
     concrete(name = "PostEdge", params(crate::posts::graphql::Post)),
     concrete(name = "UserEdge", params(crate::accounts::graphql::User)),
-    concrete(name = "AuditEventEdge", params(crate::audit::graphql::AuditEvent))
+    concrete(name = "AuditEventEdge", params(crate::audit::graphql::AuditEvent)),
+    concrete(name = "BanEdge", params(crate::defense::graphql::Ban))
 )]
 pub struct Edge<T: OutputType> {
     /// The item's place.
@@ -42,7 +43,8 @@ pub struct Edge<T: OutputType> {
     directive = super::directives::public::apply(),
     concrete(name = "PostConnection", params(crate::posts::graphql::Post)),
     concrete(name = "UserConnection", params(crate::accounts::graphql::User)),
-    concrete(name = "AuditEventConnection", params(crate::audit::graphql::AuditEvent))
+    concrete(name = "AuditEventConnection", params(crate::audit::graphql::AuditEvent)),
+    concrete(name = "BanConnection", params(crate::defense::graphql::Ban))
 )]
 pub struct Connection<T: OutputType>
 where

@@ -1,8 +1,9 @@
 //! Times and enums as clients see them.
 
 use crate::access::Permission;
+use crate::text::rfc3339;
 use async_graphql::{Enum, InputValueError, InputValueResult, Scalar, ScalarType, Value};
-use chrono::{DateTime as ChronoDateTime, SecondsFormat, Utc};
+use chrono::DateTime as ChronoDateTime;
 use entity::time::Timestamp;
 
 /// A point in time, RFC 3339 in UTC with milliseconds, such as `2026-01-31T12:00:00.000Z`.
@@ -27,14 +28,6 @@ impl From<Timestamp> for DateTime {
     fn from(time: Timestamp) -> Self {
         Self(time)
     }
-}
-
-/// RFC 3339, UTC, milliseconds.
-#[must_use]
-pub fn rfc3339(time: Timestamp) -> String {
-    ChronoDateTime::<Utc>::from_timestamp_millis(time.0)
-        .unwrap_or_default()
-        .to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// What a user may do, as a named set of permissions.

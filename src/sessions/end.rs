@@ -41,7 +41,8 @@ pub async fn all_of(db: &impl ConnectionTrait, user: UserId, except: Option<Sess
 /// # Errors
 /// [`Error::NotFound`] when there is none or it is somebody else's.
 pub async fn revoke(app: &App, origin: &Origin, identity: &Identity, session: SessionId) -> Result<()> {
-    let tx = app.audit.begin().await?;
+    let mut tx = app.audit.begin().await?;
+    tx.touch(identity.user_id());
     #[allow(clippy::disallowed_methods, reason = "scoped to the viewer")]
     let query = Entity::delete_many().filter(Column::Id.eq(session));
     let ended = query.filter(Column::UserId.eq(identity.user_id())).exec(tx.connection()).await?;
@@ -56,7 +57,8 @@ pub async fn revoke(app: &App, origin: &Origin, identity: &Identity, session: Se
 /// # Errors
 /// When the database cannot.
 pub async fn revoke_others(app: &App, origin: &Origin, identity: &Identity) -> Result<u64> {
-    let tx = app.audit.begin().await?;
+    let mut tx = app.audit.begin().await?;
+    tx.touch(identity.user_id());
     let ended = all_of(tx.connection(), identity.user_id(), Some(identity.session_id())).await?;
     let event = Event::success(Kind::SessionEnd, "revokeOtherSessions")
         .on("user", identity.user_id())

@@ -12,4 +12,6 @@
 mod harness;
 
 mod accounts;
+mod admin;
+mod bans;
 mod schema;
