@@ -3,6 +3,8 @@
 //! [`Clock`] gives wall-clock time for what is stored or signed, and monotonic time for what is
 //! measured. A test clock stands still until it is advanced, so tests need no sleeps.
 
+#![expect(clippy::disallowed_methods, reason = "here is where the time is read")]
+
 use entity::time::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
