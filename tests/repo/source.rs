@@ -30,9 +30,11 @@ impl Source {
         Self { path: path.into(), text: text.into(), body_lines: tail.unwrap_or(lines.len()), code }
     }
 
-    /// Whether the line (from 1) is test code: all of `tests/`, `benches/` and the test tail elsewhere.
+    /// Whether the line (from 1) is test code: folders and files of tests, and the test tail elsewhere.
     pub fn is_test(&self, line: usize) -> bool {
-        ["tests/", "benches/", "fuzz/"].iter().any(|dir| self.path.starts_with(dir)) || line > self.body_lines
+        let folder =
+            self.path.split('/').any(|part| ["tests", "tests.rs", "benches", "fuzz"].contains(&part));
+        folder || line > self.body_lines
     }
 
     /// The path of the module this file is: `src/posts/mod.rs` is `["posts"]`, `src/lib.rs` is `[]`.
