@@ -20,9 +20,19 @@ pub struct Ban {
 /// The slices of `src/`: each is a domain (`mod.rs` and its files) with guarded resolvers (`graphql.rs`).
 pub const SLICES: &[&str] = &["accounts", "sessions", "mfa", "posts", "audit", "admin", "defense"];
 
-/// Which slice's domain may use which other's. Besides these, everybody may use `audit::record`.
-pub const SLICE_IMPORTS: &[(&str, &str)] =
-    &[("mfa", "sessions"), ("mfa", "accounts"), ("sessions", "accounts")];
+/// Which slice's domain may use which other's. Besides these, everybody may record: see [`RECORDING`].
+pub const SLICE_IMPORTS: &[(&str, &str)] = &[
+    ("mfa", "sessions"),
+    ("mfa", "accounts"),
+    ("sessions", "accounts"),
+    // Administration acts on what the other slices hold, through their functions.
+    ("admin", "accounts"),
+    ("admin", "sessions"),
+    ("admin", "mfa"),
+];
+
+/// What anyone may use of `audit`: what it takes to record an event.
+pub const RECORDING: &[&str] = &["record", "event", "Event", "Kind", "Origin", "Auditor", "Tx"];
 
 /// The layers, from the top: code may name what is further down, and its own layer's module only.
 /// `resolvers` are the slices' `graphql.rs`, `domain` the rest of a slice, `kit` is `src/graphql/`.
