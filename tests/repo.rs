@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(unreachable_pub, missing_docs)]
 
+#[path = "repo/asvs.rs"]
+mod asvs;
 #[path = "repo/rules.rs"]
 mod rules;
 #[path = "repo/source.rs"]
@@ -18,6 +20,7 @@ fn none(broken: Vec<String>) {
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
 }
 
+/// ASVS: 1.2.5, 11.2.1
 #[test]
 fn code_names_only_what_its_place_may() {
     none(rust_files().iter().flat_map(banned_paths).collect());
@@ -38,6 +41,7 @@ fn nothing_is_left_unfinished_and_no_place_is_named() {
     none(files().iter().flat_map(|path| broken_words(path, &read(path))).collect());
 }
 
+/// ASVS: 1.4.1
 #[test]
 fn every_member_takes_the_lints_of_the_workspace() {
     let manifests =
@@ -58,6 +62,32 @@ fn the_readme_names_every_make_target() {
     assert!(targets.len() > 8, "{targets:?}");
     let missing = targets.iter().filter(|target| !readme.contains(&format!("make {target}")));
     none(missing.map(|target| format!("README.md: say what `make {target}` does")).collect());
+}
+
+/// `UPDATE=1` (or `make schema`) writes the document anew.
+#[test]
+fn asvs_document_is_fresh() {
+    let (mut shown, mut wrong) = (Vec::new(), Vec::new());
+    for source in rust_files().iter().filter(|source| !source.path.starts_with("tests/repo/asvs")) {
+        let (more, complaints) = asvs::shown(source);
+        shown.extend(more);
+        wrong.extend(complaints);
+    }
+    none(wrong);
+    let requirements =
+        asvs::requirements(&read("docs/asvs.toml")).unwrap_or_else(|wrong| panic!("{wrong:#?}"));
+    let document = asvs::document(&requirements, &shown).unwrap_or_else(|wrong| panic!("{wrong:#?}"));
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(source::root().join("docs/asvs.md"), &document).unwrap();
+    }
+    let old = read("docs/asvs.md");
+    let changed = document.lines().filter(|line| !old.lines().any(|old| old == *line));
+    let changed: Vec<&str> = changed.take(10).collect();
+    assert!(
+        document == old,
+        "docs/asvs.md is stale; run `make schema`, review the difference. New:\n{}",
+        changed.join("\n")
+    );
 }
 
 // The rules themselves.
@@ -196,4 +226,53 @@ fn the_scanner_sees_code_and_only_code() {
     let paths: Vec<(usize, String)> =
         source.paths().into_iter().map(|(line, path)| (line, path.join("::"))).collect();
     assert_eq!(paths, [(1, "crate::a::c".into()), (3, "x::y".into()), (5, "crate::a::b::d::e".into())]);
+}
+
+#[test]
+fn asvs_lines_are_read_and_checked() {
+    let test = |text: &str| asvs::shown(&Source::new("tests/a.rs", text));
+    let (shown, wrong) =
+        test("    /// ASVS: 1.2.3, 4.5.6\n    /// More.\n    #[tokio::test]\n    async fn f(a: B) {\n");
+    assert_eq!(wrong, Vec::<String>::new());
+    assert_eq!(
+        shown.iter().map(|one| (&*one.number, &*one.test)).collect::<Vec<_>>(),
+        [("1.2.3", "f"), ("4.5.6", "f")]
+    );
+    for (text, word) in [
+        ("/// ASVS: 1.2.3\n#[test]\n#[ignore]\nfn f() {}", "ignored"),
+        ("/// ASVS: 1.2.3\nstruct S;", "right over a test"),
+        ("/// ASVS: 1.2.3\n\n#[test]\nfn f() {}", "right over a test"),
+        ("/// ASVS: 1.2\n#[test]\nfn f() {}", "number"),
+        ("/// ASVS: 1.2.3 and 4\n#[test]\nfn f() {}", "number"),
+    ] {
+        let (_, wrong) = test(text);
+        assert!(wrong.len() == 1 && wrong[0].contains(word), "{text:?}: {wrong:?}");
+    }
+    let (_, wrong) = asvs::shown(&Source::new("src/a.rs", "/// ASVS: 1.2.3\nfn f() {}\n"));
+    assert!(wrong[0].contains("right over a test"), "outside tests: {wrong:?}");
+}
+
+#[test]
+fn asvs_statuses_are_checked() {
+    let list = "\"1.2.3\" = { level = 1, text = \"a\" }\n\"1.2.10\" = { level = 2, text = \"b\", not_applicable = \"c\" }\n";
+    let requirements = asvs::requirements(list).ok().unwrap();
+    let shown = |number: &str| [asvs::Shown { number: number.into(), file: "f".into(), test: "t".into() }];
+    let document = |shown: &[asvs::Shown]| asvs::document(&requirements, shown);
+    assert!(document(&[]).unwrap().contains("| 1.2.3 | L1 | a | **open** |"));
+    let fresh = document(&shown("1.2.3")).unwrap();
+    assert!(fresh.contains("| 1.2.3 | L1 | a | pass | f: `t` |\n| 1.2.10 | L2 | b | n/a | c |"), "{fresh}");
+    assert!(fresh.contains("| all | 1 | 1 | 0 | 0 |"), "{fresh}");
+    assert!(document(&shown("9.9.9")).unwrap_err()[0].contains("not in"));
+    assert!(document(&shown("1.2.10")).unwrap_err()[0].contains("does not apply"));
+    for wrong in [
+        "\"1.2\" = { level = 1, text = \"a\" }",
+        "\"1.2.3\" = { level = 4, text = \"a\" }",
+        "\"1.2.3\" = { level = 1 }",
+        "\"1.2.3\" = { level = 1, text = \"a\", state = \"b\" }",
+        "\"1.2.3\" = { level = 1, text = \"a\", document = \"docs/none.md\" }",
+        "\"1.2.3\" = { level = 1, text = \"a\", deviation = \"b\", not_applicable = \"c\" }",
+        "\"1.2.3\" = 7",
+    ] {
+        assert!(asvs::requirements(wrong).is_err(), "{wrong}");
+    }
 }
