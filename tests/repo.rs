@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(unreachable_pub, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "UPDATE=1 is read from the environment")]
 
 #[path = "repo/asvs.rs"]
 mod asvs;

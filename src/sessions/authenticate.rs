@@ -49,6 +49,7 @@ fn note_use(app: &App, identity: &Identity) {
     forget(app, identity);
     app.tasks.spawn(async move {
         let now = worker.clock.now();
+        #[expect(clippy::disallowed_methods, reason = "the session in use")]
         let noted = Entity::update_many()
             .col_expr(Column::LastSeenAt, sea_orm::sea_query::Expr::value(now))
             .filter(Column::Id.eq(id))

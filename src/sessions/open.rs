@@ -68,6 +68,7 @@ async fn end_surplus(app: &App, db: &impl ConnectionTrait, user: UserId) -> Resu
         .all(db)
         .await?;
     if !surplus.is_empty() {
+        #[expect(clippy::disallowed_methods, reason = "the user's own, selected above")]
         Entity::delete_many().filter(Column::Id.is_in(surplus)).exec(db).await?;
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Tests of the limits that span several of them: attacks, properties, models.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "tests start programs and measure time")]
 
 mod attacks;
 mod cost;
