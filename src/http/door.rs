@@ -3,15 +3,19 @@
 use super::inbound::{GraphqlRequest, Inbound};
 use super::overload::{Overload, PerAddress};
 use super::tally::Tally;
+use super::websocket::Close;
 use crate::clock::Clock;
 use crate::config::Config;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use http::{HeaderMap, Response};
+use serde_json::{Map, Value};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// What the door needs from the application. Object-safe, so tests put a fake one behind it.
 pub trait Backend: Send + Sync + 'static {
@@ -46,12 +50,40 @@ pub trait Backend: Send + Sync + 'static {
     /// Refuses requests from `address` for a while, on every replica.
     fn ban(&self, address: IpAddr, reason: &'static str) -> BoxFuture<'_, ()>;
 
+    /// Whether `headers` carry an administrator's session: asked for the playground in production.
+    fn may_explore<'a>(&'a self, headers: &'a HeaderMap) -> BoxFuture<'a, bool> {
+        let _ = headers;
+        Box::pin(std::future::ready(false))
+    }
+
+    /// Opens a session for a WebSocket's `connection_init` with its `payload`, by the cookie or a
+    /// token in the payload. Without credentials it is an anonymous one.
+    fn connect(
+        &self,
+        inbound: Arc<Inbound>,
+        headers: HeaderMap,
+        payload: Option<Map<String, Value>>,
+    ) -> BoxFuture<'_, Result<Box<dyn SocketSession>, Close>> {
+        let _ = (inbound, headers, payload);
+        Box::pin(std::future::ready(Err(Close::FORBIDDEN)))
+    }
+
     /// Whether `headers` carry a session known to be live. Asked for each request: memory only.
     /// Such requests may use the reserve when the server is busy.
     fn is_known(&self, headers: &HeaderMap) -> bool {
         let _ = headers;
         false
     }
+}
+
+/// Who is at the other end of a WebSocket, until the session ends.
+pub trait SocketSession: Send + Sync {
+    /// Runs one operation (the members of a GraphQL request), with all checks that HTTP has. Each
+    /// item is an execution result as JSON; an error, a JSON list of GraphQL errors, ends it.
+    fn subscribe(&self, operation: Map<String, Value>) -> BoxStream<'static, Result<String, String>>;
+
+    /// Completes when the session is revoked or expires; never for an anonymous one.
+    fn ended(&self) -> BoxFuture<'static, ()>;
 }
 
 /// Whether the service is ready, and why not.
@@ -108,11 +140,18 @@ struct Shared {
     overload: Overload,
     /// Requests under way, from each address.
     requests: PerAddress,
+    /// WebSockets open, from each address.
+    sockets: PerAddress,
     /// Connections open, from each address.
     connections: PerAddress,
     /// Set once the server is to stop.
     draining: CancellationToken,
+    /// Connections and WebSockets that have not ended.
+    tasks: TaskTracker,
 }
+
+/// WebSockets of one address at most.
+const SOCKETS: u32 = 32;
 
 /// How long points of suspicion count.
 pub(crate) const SCORE_WINDOW: Duration = Duration::from_secs(600);
@@ -132,8 +171,10 @@ impl Door {
             scores: Tally::new(SCORE_WINDOW),
             overload: Overload::new(config.max_concurrent_requests),
             requests: PerAddress::new(config.max_connections_per_address),
+            sockets: PerAddress::new(SOCKETS),
             connections: PerAddress::new(config.max_connections_per_address),
             draining: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             config,
             clock,
             backend,
@@ -174,8 +215,16 @@ impl Door {
         &self.0.requests
     }
 
+    pub(crate) fn sockets(&self) -> &PerAddress {
+        &self.0.sockets
+    }
+
     pub(crate) fn connections(&self) -> &PerAddress {
         &self.0.connections
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
     }
 
     pub(crate) fn draining(&self) -> &CancellationToken {

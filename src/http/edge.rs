@@ -3,13 +3,15 @@
 //! It stands before the shield, which counts by client address, and around everything else, so
 //! that no answer leaves without request id and security headers: not a 429, not a panic's 500.
 
+use super::activity::{Activity, Outbound};
 use super::door::Door;
 use super::inbound::{Inbound, Peer};
 use super::refusal::Refusal;
-use super::{cors, headers, request_id};
+use super::{cors, framing, headers, request_id};
 use axum_core::body::Body;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -17,13 +19,14 @@ use std::sync::Arc;
 use tower::{Service, ServiceExt};
 
 /// An answer on its way.
-pub(crate) type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+pub(crate) type Answer = BoxFuture<'static, Result<Response<Outbound>, Infallible>>;
 
 /// Wraps the stack for one connection.
 #[derive(Clone)]
 pub(crate) struct Edge<S> {
     pub(crate) door: Door,
     pub(crate) peer: Peer,
+    pub(crate) activity: Arc<Activity>,
     pub(crate) inner: S,
 }
 
@@ -33,12 +36,14 @@ where
     S::Future: Send,
     B: Send + 'static,
 {
-    type Response = Response<Body>;
+    type Response = Response<Outbound>;
     type Error = Infallible;
     type Future = Answer;
 
     fn call(&self, mut request: Request<B>) -> Self::Future {
+        let under_way = self.activity.begin();
         let inbound = Arc::new(Inbound::of(&self.door, self.peer, &request));
+        let ends_connection = framing::ends_connection(request.headers());
         request.extensions_mut().insert(Arc::clone(&inbound));
         let inner = self.inner.clone();
         Box::pin(async move {
@@ -57,7 +62,10 @@ where
             if let Ok(id) = HeaderValue::from_str(&inbound.request_id) {
                 response.headers_mut().insert(request_id::HEADER, id);
             }
-            Ok(response)
+            if ends_connection {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response.map(|body| Outbound::new(body, under_way)))
         })
     }
 }

@@ -1,12 +1,16 @@
 //! A running door to test against.
 
-use super::super::{Backend, Door, GraphqlRequest, Inbound, Incident, Readiness, serve};
+use super::super::{
+    Backend, Close, Door, GraphqlRequest, Inbound, Incident, Readiness, SocketSession, serve,
+};
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
 use http::{HeaderMap, Response};
+use serde_json::{Map, Value};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,12 +27,15 @@ pub(super) struct Fake {
     pub(super) arrived: Notify,
     /// Lets one request for `wait` go on.
     pub(super) go_on: Notify,
+    /// Ends the session of a WebSocket that came with a cookie.
+    pub(super) session_ends: Arc<Notify>,
 }
 
 impl Backend for Fake {
     fn graphql(&self, request: GraphqlRequest) -> BoxFuture<'_, Response<Bytes>> {
         async move {
             match request.body.as_ref() {
+                b"large" => return Response::new(vec![b'x'; 1 << 20].into()),
                 b"panic" => panic!("a resolver went wrong"),
                 b"wait" => {
                     self.arrived.notify_one();
@@ -69,6 +76,20 @@ impl Backend for Fake {
         Bytes::from_static(b"{\"keys\":[]}")
     }
 
+    fn connect(
+        &self,
+        _: Arc<Inbound>,
+        headers: HeaderMap,
+        payload: Option<Map<String, Value>>,
+    ) -> BoxFuture<'_, Result<Box<dyn SocketSession>, Close>> {
+        let refused = payload.is_some_and(|payload| payload.contains_key("wrong"));
+        let ended = headers.contains_key("cookie").then(|| self.session_ends.clone());
+        async move {
+            if refused { Err(Close::FORBIDDEN) } else { Ok(Box::new(FakeSession(ended)) as Box<_>) }
+        }
+        .boxed()
+    }
+
     fn report(&self, incident: Incident) -> BoxFuture<'_, ()> {
         async move { self.incidents.lock().unwrap().push(incident) }.boxed()
     }
@@ -79,6 +100,27 @@ impl Backend for Fake {
 
     fn ban(&self, address: IpAddr, _: &'static str) -> BoxFuture<'_, ()> {
         async move { self.banned.lock().unwrap().push(address) }.boxed()
+    }
+}
+
+/// Whose session ends when told, if it has one.
+struct FakeSession(Option<Arc<Notify>>);
+
+impl SocketSession for FakeSession {
+    fn subscribe(&self, operation: Map<String, Value>) -> BoxStream<'static, Result<String, String>> {
+        let data = |n: u32| Ok(format!("{{\"data\":{{\"n\":{n}}}}}"));
+        match operation["query"].as_str().unwrap() {
+            "forever" => stream::once(async move { data(0) }).chain(stream::pending()).boxed(),
+            "fail" => stream::iter([Err("[{\"message\":\"no\"}]".to_owned())]).boxed(),
+            _ => stream::iter((1..3).map(data)).boxed(),
+        }
+    }
+
+    fn ended(&self) -> BoxFuture<'static, ()> {
+        match self.0.clone() {
+            Some(ended) => async move { ended.notified().await }.boxed(),
+            None => std::future::pending().boxed(),
+        }
     }
 }
 
