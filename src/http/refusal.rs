@@ -57,7 +57,6 @@ refusals! {
     BANNED = FORBIDDEN, "BANNED", "requests from this address are refused for now";
     SUSPICIOUS = BAD_REQUEST, "SUSPICIOUS_REQUEST", "the request looks like an attack and was refused";
     ORIGIN = FORBIDDEN, "FORBIDDEN", "this origin may not call this server";
-    CSRF = FORBIDDEN, "CSRF_FAILED", "the request's origin or CSRF token is missing or wrong";
     UNAUTHENTICATED = UNAUTHORIZED, "UNAUTHENTICATED", "sign in first";
     RATE_LIMITED = TOO_MANY_REQUESTS, "RATE_LIMITED", "too many requests";
     OVERLOADED = SERVICE_UNAVAILABLE, "OVERLOADED", "the server is busy";

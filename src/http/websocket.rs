@@ -108,7 +108,8 @@ where
     let patience = Duration::from_millis(door.config().header_timeout_ms);
     let mut init = Box::pin(tokio::time::sleep(patience));
     let mut ended: futures_util::future::BoxFuture<'static, ()> = Box::pin(std::future::pending());
-    let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
+    let mut ping = tokio::time::interval(PING);
+    ping.reset();
     let mut heard = true;
     let mut window = (door.clock().monotonic(), 0u32);
     let mut talk = Conversation { socket, session: None, running: HashMap::new(), outputs: SelectAll::new() };
