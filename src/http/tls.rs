@@ -118,3 +118,39 @@ fn load(provider: &CryptoProvider, chain: &Path, key: &Path) -> io::Result<Certi
     certified.keys_match().map_err(|error| failed(key, &error))?;
     Ok(certified)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    /// A fresh certificate in `folder`, and its bytes.
+    fn write(folder: &Path, name: &str) -> Vec<u8> {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        std::fs::write(folder.join("chain.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        made.cert.der().to_vec()
+    }
+
+    #[test]
+    fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (chain, key) = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
+        let first = write(folder.path(), "a.example");
+        let loaded = load(&aws_lc_rs::default_provider(), &chain, &key).unwrap();
+        let certificate = Certificate { chain: chain.clone(), key, current: RwLock::new(Arc::new(loaded)) };
+        let in_use = || certificate.current.read().unwrap().cert[0].to_vec();
+        assert_eq!(in_use(), first);
+        let second = write(folder.path(), "a.example");
+        certificate.reload();
+        assert_eq!(in_use(), second);
+        // Half of a renewal: the chain is new, the key is not.
+        let other = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        std::fs::write(&chain, other.cert.pem()).unwrap();
+        certificate.reload();
+        assert_eq!(in_use(), second);
+        std::fs::write(&chain, "rubbish").unwrap();
+        certificate.reload();
+        assert_eq!(in_use(), second);
+    }
+}

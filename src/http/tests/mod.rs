@@ -7,3 +7,4 @@ mod limits;
 mod protocol;
 mod responses;
 mod sockets;
+mod tls;
