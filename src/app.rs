@@ -3,6 +3,11 @@
 use crate::access::IdentityCache;
 use crate::accounts::hasher::HashPool;
 use crate::audit::Auditor;
+use crate::audit::checkpoint::Checkpoints;
+use crate::audit::integrity::Integrity;
+use crate::audit::log::Log;
+use crate::audit::spool::Spool;
+use crate::audit::writer::Parts;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
@@ -55,6 +60,10 @@ pub struct State {
     pub hasher: HashPool,
     /// The audit trail's writer.
     pub audit: Auditor,
+    /// Checkpoints of the trail.
+    pub checkpoints: Checkpoints,
+    /// The trail's integrity, as far as it is known.
+    pub integrity: Integrity,
     /// Who is banned, in memory.
     pub bans: Matcher,
     /// Work in the background, waited for at shutdown.
@@ -154,7 +163,17 @@ impl App {
         );
         let bus = open_bus(&config)?;
         let limits = open_limits(&config, &clock)?;
-        let audit = Auditor::new(db.clone(), bus.clone(), limits.clone(), keyring.clone(), clock.clone());
+        let folder = config.data_dir.join("audit");
+        let most = config.audit_spool_max_mib.saturating_mul(1 << 20);
+        let audit = Auditor::new(Parts {
+            db: db.clone(),
+            bus: bus.clone(),
+            limits: limits.clone(),
+            keyring: keyring.clone(),
+            clock: clock.clone(),
+            spool: Spool::new(folder.join("spool.jsonl"), most, keyring.clone()),
+            log: open_audit_log(&config)?,
+        });
         let tasks = TaskTracker::new();
         let policy = policy(&config);
         let identities = IdentityCache::default();
@@ -169,6 +188,8 @@ impl App {
             identities,
             hasher,
             audit,
+            checkpoints: Checkpoints::default(),
+            integrity: Integrity::default(),
             bans: Matcher::default(),
             tasks,
         })))
@@ -207,6 +228,19 @@ fn open_keyring(config: &Config) -> Result<Keyring, StartError> {
     private(&path)?;
     let text = zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(wrap)?);
     Ok(Keyring::parse(&text)?)
+}
+
+/// Where `audit_log` says that events go as JSON lines.
+fn open_audit_log(config: &Config) -> Result<Log, StartError> {
+    match config.audit_log.as_deref() {
+        None => Ok(Log::default()),
+        Some("stdout") => Ok(Log::stdout()),
+        Some(_) => {
+            let path = config.data_dir.join("audit").join("events.jsonl");
+            let most = config.audit_log_max_mib.saturating_mul(1 << 20);
+            Log::file(path.clone(), most).map_err(|source| StartError::Folder { path, source })
+        }
+    }
 }
 
 /// The table of limits that `config` sets.

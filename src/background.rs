@@ -1,6 +1,7 @@
 //! What runs beside the requests: each job at its interval, until the server stops.
 
 use crate::app::App;
+use crate::audit::checkpoint;
 use crate::bus::Message;
 use crate::defense::bans;
 use std::time::Duration;
@@ -11,6 +12,17 @@ use tokio_util::sync::CancellationToken;
 pub fn start(app: &App, stop: &CancellationToken) {
     follow(app, stop);
     every(app, stop, Duration::from_secs(1), "ban list", |app| async move { bans::refresh(&app).await });
+    every(app, stop, Duration::from_secs(1), "audit spool", |app| async move { app.audit.replay().await });
+    every(
+        app,
+        stop,
+        Duration::from_secs(60),
+        "checkpoint",
+        |app| async move { checkpoint::write(&app).await },
+    );
+    every(app, stop, Duration::from_secs(60), "audit integrity", |app| async move {
+        app.integrity.check(&app).await.map(|_| ())
+    });
 }
 
 /// Runs `job` now and then at each `interval`; a failure is logged and the job goes on.

@@ -2,6 +2,7 @@
 
 use crate::access::cache::Entry;
 use crate::access::{Identity, Viewer};
+use crate::audit::spool::Standing;
 use crate::audit::{Event, Kind, Origin};
 use crate::crypto::{Token, TokenKind, csrf};
 use crate::defense::bans;
@@ -269,7 +270,12 @@ impl Backend for Server {
         async move {
             let database = self.engine.app().db.ping().await.is_ok();
             let word = if database { "ok" } else { "down" };
-            Readiness { ready: database, parts: serde_json::json!({ "database": word }) }
+            let audit = match self.engine.app().audit.standing() {
+                Standing::Empty => "ok",
+                Standing::Waiting => "spooling",
+                Standing::Full => "full",
+            };
+            Readiness { ready: database, parts: serde_json::json!({ "database": word, "audit": audit }) }
         }
         .boxed()
     }

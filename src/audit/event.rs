@@ -82,6 +82,18 @@ kinds! {
     Startup = "sys_startup";
     /// The server stopped.
     Shutdown = "sys_shutdown";
+    /// The audit trail does not verify.
+    AuditBroken = "sys_audit_broken";
+    /// Too many sign-ins failed for one account or from one address.
+    LoginFailMax = "authn_login_fail_max";
+    /// One address tried many accounts.
+    Spraying = "malicious_password_spraying";
+    /// Somebody guesses ids.
+    DirectReference = "malicious_direct_reference";
+    /// Too many second factors failed.
+    MfaFailMax = "authn_mfa_fail_max";
+    /// A request took very long.
+    SlowRequest = "sys_slow_request";
     /// A part of the system failed or recovered.
     Degraded = "sys_degraded";
 }

@@ -10,7 +10,7 @@ use crate::graphql::guard::declared;
 use crate::graphql::page::{self, Connection};
 use crate::graphql::scalars::{AuditStatus, DateTime, PermissionName};
 use crate::graphql::{id, sealed};
-use async_graphql::{Context, ID, InputObject, Json, Object, Subscription};
+use async_graphql::{Context, ID, InputObject, Json, Object, SimpleObject, Subscription};
 use entity::audit_event::Model;
 use futures_util::{Stream, StreamExt};
 use std::sync::Arc;
@@ -176,6 +176,41 @@ impl AuditQuery {
         search::note_read(&request.app, &request.origin).await?;
         Ok(Some(page::connection(&request.app, "auditEvents", page, rows, |row| row.id.uuid(), AuditEvent)))
     }
+
+    /// Whether the trail holds: each request verifies a bounded number of events, a small trail whole.
+    #[graphql(directive = requires::apply(PermissionName::AdminAccess), directive = cost::apply(200, None))]
+    async fn audit_integrity(&self, ctx: &Context<'_>) -> Result<Option<AuditIntegrity>> {
+        let app = &RequestContext::of(ctx).app;
+        let report = app.integrity.check(app).await?;
+        let number = |count: u64| i32::try_from(count).unwrap_or(i32::MAX);
+        Ok(Some(AuditIntegrity {
+            intact: report.intact,
+            events: number(report.events),
+            verified: number(report.verified),
+            head: report.head,
+            first_broken_chain: report.broken.as_ref().map(|broken| broken.chain.as_simple().to_string()),
+            first_broken_seq: report.broken.map(|broken| i32::try_from(broken.seq).unwrap_or(i32::MAX)),
+        }))
+    }
+}
+
+/// Whether the trail holds.
+#[derive(Debug, SimpleObject)]
+#[graphql(directive = public::apply())]
+pub struct AuditIntegrity {
+    /// Whether nothing wrong was found.
+    intact: bool,
+    /// Events in the trail.
+    events: i32,
+    /// Events that the pass at hand has verified. It goes on with each request, a bounded number at a
+    /// time, and begins anew when it is through.
+    verified: i32,
+    /// SHA-256 over the ends of all chains, hexadecimal: the root hash of a checkpoint.
+    head: String,
+    /// The chain that is broken, if one is.
+    first_broken_chain: Option<String>,
+    /// The place in it of the first wrong or missing row.
+    first_broken_seq: Option<i32>,
 }
 
 /// The trail as it grows.

@@ -3,13 +3,25 @@
 //! - [`event`]: the kinds of event and what one says.
 //! - [`writer`]: the only way to commit a change is together with its event.
 //! - [`chain`]: each row carries a MAC over the row before it, so a changed or removed row shows.
+//! - [`spool`]: where events wait while the database is away.
+//! - [`log`]: events as JSON lines the moment they are recorded.
+//! - [`heads`], [`verify`], [`integrity`]: whether the chains hold, from the command line and online.
+//! - [`checkpoint`]: signed statements of what the trail holds, to be kept elsewhere.
+//! - [`export`]: the trail for other tools.
 //! - [`search`]: reading the trail, filtered and paged.
 //! - [`graphql`]: the guarded fields.
 
 pub mod chain;
+pub mod checkpoint;
 pub mod event;
+pub mod export;
 pub mod graphql;
+pub mod heads;
+pub mod integrity;
+pub mod log;
 pub mod search;
+pub mod spool;
+pub mod verify;
 pub mod writer;
 
 pub use event::{Event, Kind, Origin};

@@ -4,18 +4,24 @@
 //! without its event and no event without its change, whatever happens between the two.
 
 use super::chain::{self, Head, Lanes};
-use super::event::{Event, Origin};
+use super::event::{Event, Kind, Origin};
+use super::log::Log;
+use super::spool::{Spool, Standing};
+use super::{export, heads};
 use crate::bus::{Bus, Message};
 use crate::clock::Clock;
 use crate::crypto::{Keyring, random};
 use crate::db::Db;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits::charge::EpochKey;
 use crate::limits::store::Store;
 use entity::audit_event::{self, Status};
 use entity::id::{EventId, UserId};
-use sea_orm::{DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes the trail. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -26,6 +32,34 @@ pub struct Auditor {
     keyring: Keyring,
     clock: Clock,
     lanes: Arc<Lanes>,
+    spool: Spool,
+    log: Log,
+    /// Until then (milliseconds of the monotonic clock) the database counts as away.
+    away_until: Arc<AtomicU64>,
+}
+
+/// How long after a failure events go straight to the spool, in milliseconds.
+const AWAY_MILLIS: u64 = 1000;
+/// Spooled rows put into the trail in one transaction.
+const REPLAY: usize = 200;
+
+/// What the trail is written to and with.
+#[derive(Debug)]
+pub struct Parts {
+    /// The database.
+    pub db: Db,
+    /// Who is told.
+    pub bus: Bus,
+    /// Epochs of identities.
+    pub limits: Store,
+    /// The keys.
+    pub keyring: Keyring,
+    /// The time.
+    pub clock: Clock,
+    /// Where events wait while the database is away.
+    pub spool: Spool,
+    /// Where each event goes as a JSON line.
+    pub log: Log,
 }
 
 /// A transaction that ends with an audit event. Dropped without commit, it changes nothing.
@@ -37,30 +71,123 @@ pub struct Tx {
 }
 
 impl Auditor {
-    /// A writer on `db`. SQLite has one writer at a time, so one lane; PostgreSQL gets several.
+    /// A writer. SQLite has one writer at a time, so one lane; PostgreSQL gets several.
     #[must_use]
-    pub fn new(db: Db, bus: Bus, limits: Store, keyring: Keyring, clock: Clock) -> Self {
-        let lanes = if db.backend() == DbBackend::Sqlite { 1 } else { 8 };
-        Self { db, bus, limits, keyring, clock, lanes: Arc::new(Lanes::new(lanes)) }
+    pub fn new(parts: Parts) -> Self {
+        let Parts { db, bus, limits, keyring, clock, spool, log } = parts;
+        let lanes = Arc::new(Lanes::new(if db.backend() == DbBackend::Sqlite { 1 } else { 8 }));
+        Self { db, bus, limits, keyring, clock, lanes, spool, log, away_until: Arc::default() }
     }
 
     /// Begins a change.
     ///
     /// # Errors
-    /// When the database cannot.
+    /// When the database cannot; [`Error::Overloaded`] while the spool is full.
     pub async fn begin(&self) -> Result<Tx> {
+        if self.spool.standing() == Standing::Full {
+            return Err(Error::Overloaded { retry_after: 5 });
+        }
+        self.open().await
+    }
+
+    async fn open(&self) -> Result<Tx> {
         Ok(Tx { txn: self.db.begin().await?, auditor: self.clone(), after: Vec::new() })
     }
 
-    /// Writes events that no change belongs to: a refusal, a failed sign-in.
+    /// Writes events that no change belongs to: a refusal, a failed sign-in. While the database is away
+    /// they are on the disk when this returns.
     ///
     /// # Errors
-    /// When the database cannot.
+    /// When neither the database nor the spool can.
     pub async fn record(&self, origin: &Origin, events: Vec<Event>) -> Result<()> {
         if events.is_empty() {
             return Ok(());
         }
-        self.begin().await?.commit_all(origin, events).await
+        let rows = self.rows(origin, events);
+        if self.monotonic() >= self.away_until.load(Ordering::Relaxed) {
+            let written = match self.open().await {
+                Ok(tx) => tx.commit_rows(rows.clone()).await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = written else { return Ok(()) };
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "events go to the spool: the database does not take them");
+            self.away_until.store(self.monotonic() + AWAY_MILLIS, Ordering::Relaxed);
+        }
+        // The ids are the same, so what was committed after all is not written twice.
+        let spool = self.spool.clone();
+        tokio::task::spawn_blocking(move || spool.append(&rows)).await.map_err(Error::internal)?
+    }
+
+    /// How the spool stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.spool.standing()
+    }
+
+    /// Where each event goes as a JSON line.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Puts what waits in the spool into the trail, in order, each event once.
+    ///
+    /// # Errors
+    /// When the database or the disk cannot; what is in the trail by then is not written again.
+    pub async fn replay(&self) -> Result<()> {
+        if self.spool.standing() == Standing::Empty {
+            return Ok(());
+        }
+        let bytes = self.spool.bytes();
+        let spool = self.spool.clone();
+        let rows = tokio::task::spawn_blocking(move || spool.read()).await.map_err(Error::internal)??;
+        let count = rows.len();
+        for batch in rows.chunks(REPLAY) {
+            let tx = self.open().await?;
+            #[allow(clippy::disallowed_methods, reason = "which of the spooled ids are there already")]
+            let there: Vec<EventId> = audit_event::Entity::find()
+                .select_only()
+                .column(audit_event::Column::Id)
+                .filter(audit_event::Column::Id.is_in(batch.iter().map(|row| row.id)))
+                .into_tuple()
+                .all(tx.connection())
+                .await?;
+            let missing: Vec<_> = batch.iter().filter(|row| !there.contains(&row.id)).cloned().collect();
+            if !missing.is_empty() {
+                tx.commit_rows(missing).await?;
+            }
+        }
+        let spool = self.spool.clone();
+        let (emptied, lost) =
+            tokio::task::spawn_blocking(move || spool.clear(bytes)).await.map_err(Error::internal)??;
+        if emptied {
+            tracing::info!(count, lost, "the audit spool is in the trail");
+            let event = Event::success(Kind::Degraded, "audit spool")
+                .status(if lost > 0 { Status::Alert } else { Status::Success })
+                .details(serde_json::json!({ "replayed": count, "refusalsNotRecorded": lost }));
+            self.record(&Origin::default(), vec![event]).await?;
+        }
+        Ok(())
+    }
+
+    fn monotonic(&self) -> u64 {
+        u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn rows(&self, origin: &Origin, events: Vec<Event>) -> Vec<audit_event::Model> {
+        for event in &events {
+            if event.status != Status::Success {
+                tracing::info!(event = event.kind.name(), status = ?event.status, action = event.action, "audit");
+            }
+        }
+        events.into_iter().map(|event| self.row(origin, event)).collect()
+    }
+
+    /// Whether a chain still takes rows: its day is not over (see [`heads`]).
+    fn takes_rows(&self, head: &Head) -> bool {
+        let age = self.clock.now().0.saturating_sub(heads::began(head.chain).0);
+        (0..heads::CHAIN_MILLIS).contains(&age)
     }
 
     /// The row for `event`, sealed, not yet in a chain.
@@ -121,16 +248,18 @@ impl Tx {
     /// # Errors
     /// When the database cannot; then nothing is kept.
     pub async fn commit_all(self, origin: &Origin, events: Vec<Event>) -> Result<()> {
+        let rows = self.auditor.rows(origin, events);
+        self.commit_rows(rows).await
+    }
+
+    async fn commit_rows(self, mut rows: Vec<audit_event::Model>) -> Result<()> {
         let Self { txn, auditor, after } = self;
-        for event in &events {
-            if event.status != Status::Success {
-                tracing::info!(event = event.kind.name(), status = ?event.status, action = event.action, "audit");
-            }
-        }
-        let mut rows: Vec<_> = events.into_iter().map(|event| auditor.row(origin, event)).collect();
         let mut lane = auditor.lanes.take().await;
         // Taken out: whatever fails from here on leaves an empty lane, and the next event a new chain.
-        let mut head = lane.take().unwrap_or_else(|| Head::genesis(random::uuid_v7(auditor.clock.now())));
+        let mut head = lane
+            .take()
+            .filter(|head| auditor.takes_rows(head))
+            .unwrap_or_else(|| Head::genesis(random::uuid_v7(auditor.clock.now())));
         for row in &mut rows {
             row.chain = head.chain;
             row.seq = head.seq + 1;
@@ -140,11 +269,17 @@ impl Tx {
         }
         let written = rows.iter().map(|row| Message::audit_recorded(row.id, row.actor_id));
         let after: Vec<Message> = after.into_iter().chain(written).collect();
+        let lines: Vec<String> = if auditor.log.is_on() {
+            rows.iter().map(|row| export::json_line(&auditor.keyring, row)).collect()
+        } else {
+            Vec::new()
+        };
         let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
         audit_event::Entity::insert_many(rows).exec_without_returning(&txn).await?;
         txn.commit().await?;
         *lane = Some(head);
         drop(lane);
+        lines.into_iter().for_each(|line| auditor.log.send(line));
         for message in after {
             // The epoch first: whoever hears the message and looks again sees the change.
             if let Message::IdentityChanged { user } = message {

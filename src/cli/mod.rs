@@ -1,6 +1,7 @@
 //! The commands. `portcullis help` lists them; each says what it does, what it needs and how it ends.
 
 mod admin;
+mod audit;
 mod ban;
 mod commands;
 mod serve;
@@ -38,6 +39,11 @@ enum Command {
     Admin {
         #[command(subcommand)]
         action: admin::Admin,
+    },
+    /// Verify and export the audit trail.
+    Audit {
+        #[command(subcommand)]
+        action: audit::Audit,
     },
     /// Manage the ban list.
     Ban {
@@ -145,6 +151,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Migrate { step } => commands::migrate(&config, step).await,
             Command::Admin { action } => admin::run(config, action).await,
             Command::Config { .. } => commands::config_is_good(&config),
+            Command::Audit { action } => audit::run(config, action).await,
             Command::Ban { action } => ban::run(config, action).await,
             Command::Schema | Command::Keys { .. } | Command::Completions { .. } => Ok(()),
         }

@@ -1,8 +1,9 @@
 //! Running the server.
 
 use super::Failure;
-use super::commands::say;
+use super::commands::{operator, say};
 use crate::app::App;
+use crate::audit::{Event, Kind, checkpoint};
 use crate::background;
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
@@ -27,7 +28,15 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
         .map_err(|error| format!("cannot listen on {} (PORTCULLIS_LISTEN): {error}", config.listen))?;
     let stop = CancellationToken::new();
     bans::refresh(&app).await?;
+    app.audit.replay().await?;
     background::start(&app, &stop);
+    let about = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "mode": format!("{:?}", config.mode),
+        "database": format!("{:?}", app.db.backend()),
+        "keys": app.keyring.numbers(),
+    });
+    app.audit.record(&operator(), vec![Event::success(Kind::Startup, "serve").details(about)]).await?;
     welcome(&config, listener.local_addr()?.port())?;
     let door = Door::new(Arc::clone(&config), app.clock.clone(), Arc::new(Server::new(engine)));
     http::serve(door, listener, async move {
@@ -41,7 +50,10 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     stop.cancel();
     app.tasks.close();
     app.tasks.wait().await;
-    Ok(())
+    app.audit.record(&operator(), vec![Event::success(Kind::Shutdown, "serve")]).await?;
+    let written = checkpoint::write(&app).await;
+    app.audit.log().flush();
+    written.map_err(Into::into)
 }
 
 /// Says where everything is.

@@ -89,6 +89,10 @@ pub(super) fn contradictions(config: &Config, problems: &mut Vec<String>) {
         "`suspicious_requests` (PORTCULLIS_SUSPICIOUS_REQUESTS) must be `monitor` or `block`",
     );
     refuse(
+        !config.audit_log.as_deref().is_none_or(|to| one_of(to, &["stdout", "file"])),
+        "`audit_log` (PORTCULLIS_AUDIT_LOG) must be `stdout` or `file`",
+    );
+    refuse(
         !one_of(&config.limits_mode, &["enforce", "report"]),
         "`limits_mode` (PORTCULLIS_LIMITS_MODE) must be `enforce` or `report`",
     );
@@ -135,6 +139,8 @@ pub(super) fn contradictions(config: &Config, problems: &mut Vec<String>) {
         );
     }
     for (name, zero) in [
+        ("audit_log_max_mib", config.audit_log_max_mib == 0),
+        ("audit_spool_max_mib", config.audit_spool_max_mib == 0),
         ("max_connections", config.max_connections == 0),
         ("max_connections_per_address", config.max_connections_per_address == 0),
         ("max_concurrent_requests", config.max_concurrent_requests == 0),

@@ -246,4 +246,10 @@ settings! {
 
     /// Seconds that an address stays banned when a rule bans it.
     ban_seconds: u64 = "3600";
+    /// Events as JSON lines the moment they are recorded: `stdout`, or `file` (`audit/events.jsonl` in the data folder, rotated); empty: none.
+    audit_log: Option<String> = "";
+    /// MiB of one such file.
+    audit_log_max_mib: u64 = "64";
+    /// MiB of events that may wait on the disk while the database is away; beyond that changes are refused.
+    audit_spool_max_mib: u64 = "64";
 }

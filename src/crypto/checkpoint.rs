@@ -23,7 +23,7 @@ const ED25519: u8 = 1;
 /// What a signature line starts with: an em dash and a space.
 const DASH: &str = "\u{2014} ";
 /// Longer notes are refused unread (bytes).
-const MAX_LENGTH: usize = 16_384;
+const MAX_LENGTH: usize = 1 << 20;
 
 /// The state of the audit trail at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,10 @@ pub struct Checkpoint {
     pub origin: String,
     /// Number of events.
     pub size: u64,
-    /// Hash of the last event.
+    /// Hash of the trail's end or ends.
     pub head: [u8; 32],
+    /// Extension lines: what else is signed. None is empty or has a line break.
+    pub extension: Vec<String>,
 }
 
 /// Why a checkpoint is refused.
@@ -56,10 +58,17 @@ pub enum CheckpointError {
 /// Signs a checkpoint under the current key.
 ///
 /// # Errors
-/// [`CheckpointError::Origin`].
+/// [`CheckpointError::Origin`]; [`CheckpointError::Form`] for an extension line that is none.
 pub fn sign(keyring: &Keyring, checkpoint: &Checkpoint) -> Result<String, CheckpointError> {
     let name = valid_name(&checkpoint.origin)?;
-    let text = format!("{name}\n{}\n{}\n", checkpoint.size, STANDARD.encode(checkpoint.head));
+    let mut text = format!("{name}\n{}\n{}\n", checkpoint.size, STANDARD.encode(checkpoint.head));
+    for line in &checkpoint.extension {
+        if line.is_empty() || line.contains('\n') {
+            return Err(CheckpointError::Form);
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
     let pair = signing::current_pair(&keyring.ring(), Purpose::CheckpointSigning);
     let hash = key_hash(name, pair.verifying_key().as_bytes());
     let signature = [&hash[..], &pair.sign(text.as_bytes()).to_bytes()].concat();
@@ -151,13 +160,22 @@ fn check(origin: &str, keys: &[VerifyingKey], note: &str) -> Result<Checkpoint, 
     parse(&text).filter(|checkpoint| checkpoint.origin == origin).ok_or(CheckpointError::Form)
 }
 
-/// Three lines, in their one spelling.
+/// Three lines in their one spelling, and extension lines.
 fn parse(text: &str) -> Option<Checkpoint> {
     let lines: Vec<&str> = text.strip_suffix('\n')?.split('\n').collect();
-    let [origin, size, head] = lines[..] else { return None };
+    let [origin, size, head, ref extension @ ..] = lines[..] else { return None };
+    if extension.iter().any(|line| line.is_empty()) {
+        return None;
+    }
+    let extension = extension.iter().map(|line| (*line).to_owned()).collect();
     let number: u64 = size.parse().ok()?;
     let head = STANDARD.decode(head).ok()?.try_into().ok()?;
-    (number.to_string() == size).then(|| Checkpoint { origin: origin.to_owned(), size: number, head })
+    (number.to_string() == size).then(|| Checkpoint {
+        origin: origin.to_owned(),
+        size: number,
+        head,
+        extension,
+    })
 }
 
 #[cfg(test)]
@@ -173,7 +191,7 @@ mod tests {
     }
 
     fn checkpoint() -> Checkpoint {
-        Checkpoint { origin: ORIGIN.to_owned(), size: 1042, head: [7; 32] }
+        Checkpoint { origin: ORIGIN.to_owned(), size: 1042, head: [7; 32], extension: Vec::new() }
     }
 
     /// The forms of C2SP signed-note and tlog-checkpoint, line by line.
@@ -285,9 +303,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn round_trip(size: u64, head: [u8; 32]) {
+        fn round_trip(size: u64, head: [u8; 32], extension in proptest::collection::vec("[^\n]{1,20}", 0..4)) {
             let ring = ring();
-            let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size, head };
+            let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size, head, extension };
             prop_assert_eq!(verify(&ring, ORIGIN, &sign(&ring, &checkpoint).unwrap()), Ok(checkpoint));
         }
 

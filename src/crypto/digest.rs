@@ -13,3 +13,10 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(sha256(bytes))
 }
+
+/// SHA-256 of `parts`, each behind its length, so that no two lists give the same bytes. For what is
+/// signed or compared afterwards.
+#[must_use]
+pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    Sha256::digest(super::keyring::frame(parts)).into()
+}

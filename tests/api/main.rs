@@ -13,5 +13,6 @@ mod harness;
 
 mod accounts;
 mod admin;
+mod audit;
 mod bans;
 mod schema;

@@ -1,0 +1,256 @@
+//! Where events wait while the database is away: one file, a sealed line each, on the disk before the
+//! answer leaves; put into the trail in order, each exactly once, when the database is back.
+//!
+//! The file is bounded (`audit_spool_max_mib`). When it is full, changes are refused until it has been
+//! emptied, reads go on, and refusals are counted instead of written; the count becomes an event.
+
+use crate::crypto::Keyring;
+use crate::error::{Error, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use entity::audit_event::{Model, Status};
+use entity::id::EventId;
+use entity::sealed::{Sealed, SealedField};
+use sea_orm::ActiveEnum;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use uuid::Uuid;
+
+/// Marks a line of the spool.
+#[derive(Debug)]
+pub enum SpoolLine {}
+impl SealedField for SpoolLine {
+    const TABLE: &'static str = "audit_spool";
+    const COLUMN: &'static str = "line";
+}
+
+/// The spool. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Spool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    most: u64,
+    keyring: Keyring,
+    /// Held while the file is written or emptied.
+    file: Mutex<()>,
+    bytes: AtomicU64,
+    full: AtomicBool,
+    lost: AtomicU64,
+}
+
+/// How the spool stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Empty.
+    Empty,
+    /// Events wait in it.
+    Waiting,
+    /// It takes no more.
+    Full,
+}
+
+/// A row as it waits: what the table takes but for its place in a chain; ciphertexts stay sealed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    at: i64,
+    event_type: String,
+    action: Option<String>,
+    status: String,
+    actor: Option<Uuid>,
+    session: Option<Uuid>,
+    request: Option<String>,
+    address: Option<String>,
+    address_index: Option<String>,
+    agent: Option<String>,
+    resource_type: Option<String>,
+    resource_id: Option<String>,
+    details: Option<String>,
+}
+
+fn encode(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+fn decode(text: Option<String>) -> Option<Option<Vec<u8>>> {
+    match text {
+        None => Some(None),
+        Some(text) => STANDARD.decode(text).ok().map(Some),
+    }
+}
+
+fn line(keyring: &Keyring, row: &Model) -> String {
+    let line = Line {
+        at: row.at.0,
+        event_type: row.event_type.clone(),
+        action: row.action.clone(),
+        status: row.status.to_value(),
+        actor: row.actor_id.map(|id| id.uuid()),
+        session: row.session_id.map(|id| id.uuid()),
+        request: row.request_id.clone(),
+        address: row.address.as_ref().map(|sealed| encode(sealed.as_bytes())),
+        address_index: row.address_index.as_ref().map(|index| encode(index.as_bytes())),
+        agent: row.user_agent.as_ref().map(|sealed| encode(sealed.as_bytes())),
+        resource_type: row.resource_type.clone(),
+        resource_id: row.resource_id.clone(),
+        details: row.details.as_ref().map(|sealed| encode(sealed.as_bytes())),
+    };
+    let text = serde_json::to_vec(&line).unwrap_or_default();
+    let sealed: Sealed<SpoolLine> = keyring.seal_bytes(row.id.uuid(), &text);
+    format!("{} {}\n", row.id.uuid().as_simple(), encode(sealed.as_bytes()))
+}
+
+fn row(keyring: &Keyring, text: &str) -> Option<Model> {
+    let (id, sealed) = text.split_once(' ')?;
+    let id = Uuid::try_parse(id).ok()?;
+    let sealed: Sealed<SpoolLine> = Sealed::from_bytes(STANDARD.decode(sealed).ok()?);
+    let plain = keyring.open_bytes(id, &sealed).ok()?;
+    let line: Line = serde_json::from_slice(&plain).ok()?;
+    Some(Model {
+        id: EventId(id),
+        chain: Uuid::nil(),
+        seq: 0,
+        at: entity::time::Timestamp(line.at),
+        event_type: line.event_type,
+        action: line.action,
+        status: Status::try_from_value(&line.status).ok()?,
+        actor_id: line.actor.map(Into::into),
+        session_id: line.session.map(Into::into),
+        request_id: line.request,
+        address: decode(line.address)?.map(Sealed::from_bytes),
+        address_index: decode(line.address_index)?.map(entity::sealed::BlindIndex::from_bytes),
+        user_agent: decode(line.agent)?.map(Sealed::from_bytes),
+        resource_type: line.resource_type,
+        resource_id: line.resource_id,
+        details: decode(line.details)?.map(Sealed::from_bytes),
+        mac: Vec::new(),
+    })
+}
+
+impl Spool {
+    /// The spool in `path`, of `most` bytes; what an earlier process left in it waits on.
+    #[must_use]
+    pub fn new(path: PathBuf, most: u64, keyring: Keyring) -> Self {
+        let bytes = fs::metadata(&path).map_or(0, |found| found.len());
+        Self(Arc::new(Inner {
+            path,
+            most,
+            keyring,
+            file: Mutex::new(()),
+            bytes: AtomicU64::new(bytes),
+            full: AtomicBool::new(bytes >= most),
+            lost: AtomicU64::new(0),
+        }))
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        if self.0.full.load(Ordering::Relaxed) {
+            Standing::Full
+        } else if self.0.bytes.load(Ordering::Relaxed) > 0 {
+            Standing::Waiting
+        } else {
+            Standing::Empty
+        }
+    }
+
+    /// Puts `rows` on the disk, all or none; returns once they are there. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when the spool is full, unless all of them are refusals, which are counted;
+    /// `INTERNAL` when the disk cannot.
+    pub fn append(&self, rows: &[Model]) -> Result<()> {
+        let text: String = rows.iter().map(|row| line(&self.0.keyring, row)).collect();
+        let length = text.len() as u64;
+        let _held = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = self.0.bytes.load(Ordering::Relaxed);
+        if bytes + length > self.0.most {
+            self.0.full.store(true, Ordering::Relaxed);
+            if rows.iter().all(|row| row.status == Status::Denied) {
+                self.0.lost.fetch_add(rows.len() as u64, Ordering::Relaxed);
+                return Ok(());
+            }
+            return Err(Error::Overloaded { retry_after: 5 });
+        }
+        self.write(&text, bytes).map_err(Error::internal)?;
+        self.0.bytes.store(bytes + length, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn write(&self, text: &str, bytes: u64) -> std::io::Result<()> {
+        let path = &self.0.path;
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let new = !path.exists();
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
+        if written.is_err() {
+            // Half a line must not stand before the next one.
+            let _ = file.set_len(bytes);
+        }
+        written?;
+        if new && let Some(folder) = path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// The rows that wait, in order. A line that was not finished (the process was killed, so nobody was
+    /// answered) or that does not open is left out, and said. Blocks.
+    ///
+    /// # Errors
+    /// When the disk cannot.
+    pub fn read(&self) -> Result<Vec<Model>> {
+        let mut text = String::new();
+        match File::open(&self.0.path) {
+            Ok(mut file) => file.read_to_string(&mut text).map_err(Error::internal)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::internal(error)),
+        };
+        let mut rows = Vec::new();
+        for (number, text) in text.lines().enumerate() {
+            match row(&self.0.keyring, text) {
+                Some(row) => rows.push(row),
+                None => tracing::error!(line = number + 1, "a line of the audit spool does not open"),
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Empties the spool once `rows` of it are in the trail, unless more came meanwhile; returns whether it
+    /// is empty and how many refusals were lost while it was full. Blocks.
+    ///
+    /// # Errors
+    /// When the disk cannot.
+    pub fn clear(&self, read_bytes: u64) -> Result<(bool, u64)> {
+        let _held = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.bytes.load(Ordering::Relaxed) != read_bytes {
+            return Ok((false, 0));
+        }
+        let emptied = OpenOptions::new().write(true).open(&self.0.path).and_then(|file| {
+            file.set_len(0)?;
+            file.sync_all()
+        });
+        match emptied {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::internal(error)),
+            _ => {}
+        }
+        self.0.bytes.store(0, Ordering::Relaxed);
+        self.0.full.store(false, Ordering::Relaxed);
+        Ok((true, self.0.lost.swap(0, Ordering::Relaxed)))
+    }
+
+    /// Its size now.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+}
