@@ -36,3 +36,13 @@ need() {
     shift
     command -v "$program" >/dev/null || install_debian "$@"
 }
+
+# A port of 127.0.0.1 that nobody listens on, below the range the kernel hands out to clients.
+free_port() {
+    local port
+    for _ in $(seq 50); do
+        port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then echo "$port"; return 0; fi
+    done
+    fail "found no free port"
+}
