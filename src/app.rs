@@ -22,6 +22,8 @@ use crate::limits::policy::Policy;
 use crate::limits::redis::{RedisOptions, RedisStore};
 use crate::limits::store::{Resilient, Store};
 use migration::{Migrator, MigratorTrait};
+use sea_orm::EntityTrait;
+use sea_orm_migration::seaql_migrations;
 use secrecy::ExposeSecret;
 use std::fs;
 use std::io::Write;
@@ -134,8 +136,10 @@ impl App {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let keyring = open_keyring(&config)?;
         let db = Db::connect(&config).await.map_err(StartError::Database)?;
-        refuse_newer(&db).await?;
-        Migrator::up(db.writer(), None).await.map_err(StartError::Migration)?;
+        if !up_to_date(&db).await {
+            refuse_newer(&db).await?;
+            Migrator::up(db.writer(), None).await.map_err(StartError::Migration)?;
+        }
         Self::assemble(config, clock, db, keyring)
     }
 
@@ -285,6 +289,18 @@ fn private(path: &Path) -> Result<(), StartError> {
     let wrap = |source| StartError::Folder { path: path.to_owned(), source };
     let mode = fs::metadata(path).map_err(wrap)?.permissions().mode() & 0o777;
     if mode & 0o077 == 0 { Ok(()) } else { Err(StartError::KeyFileMode { path: path.to_owned(), mode }) }
+}
+
+/// Whether exactly this build's migrations are applied. It only reads: a role that may not change tables
+/// (deploy/postgres-roles.sql) can serve what another has migrated.
+async fn up_to_date(db: &Db) -> bool {
+    #[expect(clippy::disallowed_methods, reason = "the names of migrations")]
+    let applied = seaql_migrations::Entity::find().all(db.writer()).await.unwrap_or_default();
+    let mut applied: Vec<String> = applied.into_iter().map(|row| row.version).collect();
+    let mut known: Vec<String> = Migrator::migrations().iter().map(|one| one.name().to_owned()).collect();
+    applied.sort();
+    known.sort();
+    applied == known
 }
 
 /// A database that a newer build migrated is left alone.
