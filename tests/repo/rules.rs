@@ -176,7 +176,7 @@ pub const BANS: &[Ban] = &[
     },
     Ban {
         paths: &["std::env"],
-        only: &["src/config.rs", "src/config/"],
+        only: &["src/config.rs", "src/config/", "build.rs"],
         but_not: &[],
         in_tests: true,
         advice: "the environment is read once, into config::Config",
