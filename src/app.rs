@@ -21,6 +21,8 @@ use crate::limits::memory::MemoryStore;
 use crate::limits::policy::Policy;
 use crate::limits::redis::{RedisOptions, RedisStore};
 use crate::limits::store::{Resilient, Store};
+use crate::mail::{MailError, Transport};
+use entity::user::Role;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::EntityTrait;
 use sea_orm_migration::seaql_migrations;
@@ -60,6 +62,8 @@ pub struct State {
     pub identities: IdentityCache,
     /// Password hashing.
     pub hasher: HashPool,
+    /// How mail leaves.
+    pub mail: Transport,
     /// The audit trail's writer.
     pub audit: Auditor,
     /// Checkpoints of the trail.
@@ -111,6 +115,9 @@ pub enum StartError {
     /// The hashing parameters are not usable.
     #[error("the password settings are not usable: {0}")]
     Hashing(#[from] crate::crypto::password::HashError),
+    /// Mail cannot be sent as configured.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// The database does not open.
     #[error(
         "the database does not open: {0}\n  Check `database_url` (PORTCULLIS_DATABASE_URL), that it runs, and that this user may read and write it."
@@ -129,6 +136,22 @@ pub enum StartError {
 }
 
 impl App {
+    /// Whether `role` demands a second factor: as `mfa_required_roles` says; in production, unless it says
+    /// otherwise, administrators'.
+    #[must_use]
+    pub fn demands_mfa(&self, role: Role) -> bool {
+        let roles = &self.config.mfa_required_roles.0;
+        if roles.is_empty() {
+            return self.config.mode == Mode::Production && role == Role::Admin;
+        }
+        let name = match role {
+            Role::User => "USER",
+            Role::Moderator => "MODERATOR",
+            Role::Admin => "ADMIN",
+        };
+        roles.iter().any(|required| required == name)
+    }
+
     /// Opens keys and database and brings the tables up to date.
     ///
     /// # Errors
@@ -165,6 +188,7 @@ impl App {
             config.password_memory_budget_mib,
             config.password_queue_ms,
         );
+        let mail = Transport::open(&config)?;
         let bus = open_bus(&config)?;
         let limits = open_limits(&config, &clock)?;
         let folder = config.data_dir.join("audit");
@@ -191,6 +215,7 @@ impl App {
             limits,
             identities,
             hasher,
+            mail,
             audit,
             checkpoints: Checkpoints::default(),
             integrity: Integrity::default(),

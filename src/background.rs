@@ -1,9 +1,11 @@
 //! What runs beside the requests: each job at its interval, until the server stops.
 
+use crate::accounts::{attempts, letters, tickets};
 use crate::app::App;
 use crate::audit::checkpoint;
 use crate::bus::Message;
 use crate::defense::bans;
+use crate::mail::worker;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +24,14 @@ pub fn start(app: &App, stop: &CancellationToken) {
     );
     every(app, stop, Duration::from_secs(60), "audit integrity", |app| async move {
         app.integrity.check(&app).await.map(|_| ())
+    });
+    worker::announce(app);
+    every(app, stop, Duration::from_secs(1), "mail", |app| async move {
+        worker::deliver_due(&app, letters::resolve).await.map(|_| ())
+    });
+    every(app, stop, Duration::from_secs(3600), "expired tickets and attempts", |app| async move {
+        tickets::purge(&app).await?;
+        attempts::purge(&app).await.map(|_| ())
     });
 }
 

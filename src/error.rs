@@ -21,6 +21,12 @@ pub enum Error {
     /// A sign-in failed, for whatever reason: unknown, wrong, locked and deactivated are not told apart.
     #[error("the identifier or the password is wrong")]
     WrongCredentials,
+    /// A second factor was wrong, or the sign-in it belongs to has expired: the two are not told apart.
+    #[error("the code is wrong, or the sign-in has expired")]
+    WrongCode,
+    /// The person's role demands a second factor, which the session is without.
+    #[error("enrol a second factor first (enrollMfa, confirmMfa)")]
+    EnrolmentRequired,
     /// The session lacks a permission.
     #[error("not allowed")]
     Forbidden,
@@ -64,8 +70,8 @@ impl Error {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Unauthenticated | Self::WrongCredentials => "UNAUTHENTICATED",
-            Self::Forbidden => "FORBIDDEN",
+            Self::Unauthenticated | Self::WrongCredentials | Self::WrongCode => "UNAUTHENTICATED",
+            Self::Forbidden | Self::EnrolmentRequired => "FORBIDDEN",
             Self::ReauthenticationRequired => "REAUTHENTICATION_REQUIRED",
             Self::CsrfFailed => "CSRF_FAILED",
             Self::NotFound => "NOT_FOUND",

@@ -9,7 +9,7 @@
 //! http        the door: connections, filters, transports
 //! engine      the way of one operation: scan, parse, shape, cost, admit, execute
 //! schema      the slices' roots, merged
-//! accounts sessions posts admin audit defense    slices: domain, and graphql.rs with the guarded fields
+//! accounts sessions mfa posts admin audit mail defense    slices: domain, and graphql.rs with the guarded fields
 //! graphql     the kit for resolvers: rules, guard, context, pages, the error boundary
 //! access      who may: viewer, roles, ownership
 //! limits      how much: before the parser, before execution, over time
@@ -36,6 +36,8 @@ pub mod error;
 pub mod graphql;
 pub mod http;
 pub mod limits;
+pub mod mail;
+pub mod mfa;
 pub mod page;
 pub mod posts;
 pub mod schema;

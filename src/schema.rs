@@ -6,6 +6,7 @@ use crate::audit::graphql::{AuditQuery, AuditSubscription};
 use crate::defense::graphql::{DefenseMutation, DefenseQuery};
 use crate::graphql::guard::SharedRules;
 use crate::graphql::rules::{Rules, Undeclared};
+use crate::mfa::graphql::MfaMutation;
 use crate::posts::graphql::{PostMutation, PostQuery, PostSubscription};
 use crate::sessions::graphql::SessionMutation;
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema};
@@ -16,7 +17,14 @@ pub struct Query(AccountQuery, PostQuery, AuditQuery, DefenseQuery);
 
 /// Everything that can be changed.
 #[derive(Debug, MergedObject, Default)]
-pub struct Mutation(AccountMutation, SessionMutation, PostMutation, AdminMutation, DefenseMutation);
+pub struct Mutation(
+    AccountMutation,
+    SessionMutation,
+    MfaMutation,
+    PostMutation,
+    AdminMutation,
+    DefenseMutation,
+);
 
 /// Everything that can be listened to.
 #[derive(Debug, MergedSubscription, Default)]

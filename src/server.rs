@@ -2,6 +2,7 @@
 
 use crate::access::cache::Entry;
 use crate::access::{Identity, Viewer};
+use crate::accounts::device;
 use crate::audit::spool::Standing;
 use crate::audit::{Event, Kind, Origin};
 use crate::crypto::{Token, TokenKind, csrf};
@@ -78,7 +79,8 @@ impl Server {
         if prepared.kind == OperationType::Subscription {
             return Answer::refused("BAD_REQUEST", "subscriptions are served over WebSocket");
         }
-        let origin = origin(inbound);
+        let mut origin = origin(inbound);
+        origin.device = device_mark(&request.headers);
         let (viewer, admitted) = match self.admit(&request.headers, &origin, &prepared).await {
             Ok(admission) => admission,
             Err(Refused::Limit(answer)) => return *answer,
@@ -198,7 +200,13 @@ fn origin(inbound: &Inbound) -> Origin {
         request_id: Some(inbound.request_id.clone()),
         address: Some(inbound.address),
         user_agent: inbound.user_agent.clone(),
+        device: None,
     }
+}
+
+/// The mark of a known device in `headers`.
+fn device_mark(headers: &HeaderMap) -> Option<String> {
+    headers.get_all(COOKIE).iter().find_map(|value| device::find(value.to_str().ok()?)).map(str::to_owned)
 }
 
 /// The one credential of a request.

@@ -3,14 +3,20 @@
 //! - [`id`]: UUIDv7 newtypes with a prefix on the wire, so an id of one kind cannot be used as another.
 //! - [`time`]: milliseconds since the Unix epoch, the same on every database.
 //! - [`sealed`]: ciphertext columns bound to their table, column and row.
-//! - [`user`], [`session`], [`post`], [`audit_event`]: a table each.
+//! - [`user`], [`session`], [`ticket`], [`attempt`], [`factor`], [`backup_code`], [`outbox`], [`post`],
+//!   [`audit_event`]: a table each.
 
+pub mod attempt;
 pub mod audit_event;
+pub mod backup_code;
 pub mod ban;
+pub mod factor;
 pub mod id;
+pub mod outbox;
 pub mod post;
 pub mod sealed;
 pub mod session;
+pub mod ticket;
 pub mod time;
 pub mod user;
 pub mod version;

@@ -69,16 +69,14 @@ pub struct Model {
     pub phone: Option<Sealed<UserPhone>>,
     /// Argon2id PHC string over the peppered password.
     pub password_hash: String,
+    /// Whether the password is long enough beside a second factor only.
+    pub password_needs_mfa: bool,
     /// What they may do.
     pub role: Role,
     /// Whether they may sign in and act.
     pub is_active: bool,
     /// Set while a second factor is enrolled.
     pub mfa_enrolled_at: Option<Timestamp>,
-    /// Consecutive failed password attempts.
-    pub failed_logins: i32,
-    /// No password is tried for this account before then.
-    pub locked_until: Option<Timestamp>,
     /// When the account was made.
     pub created_at: Timestamp,
     /// When it last changed.

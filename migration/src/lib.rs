@@ -9,6 +9,9 @@ mod m0001_users;
 mod m0002_sessions;
 mod m0003_posts;
 mod m0004_audit_events;
+mod m0005_tickets;
+mod m0006_factors;
+mod m0007_mail;
 mod m0009_audit_guard;
 mod m0010_bans;
 
@@ -24,6 +27,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_sessions::Migration),
             Box::new(m0003_posts::Migration),
             Box::new(m0004_audit_events::Migration),
+            Box::new(m0005_tickets::Migration),
+            Box::new(m0006_factors::Migration),
+            Box::new(m0007_mail::Migration),
             Box::new(m0009_audit_guard::Migration),
             Box::new(m0010_bans::Migration),
         ]

@@ -2,14 +2,18 @@
 
 #![allow(clippy::disallowed_methods, reason = "the scoped finders themselves")]
 
-use super::{email, username::Username};
+use super::email::{self, EmailAddress};
+use super::username::Username;
 use crate::app::App;
 use crate::audit::{Event, Kind, Origin};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::page::Page;
 use entity::id::UserId;
 use entity::user::{Column, Entity, Model, Role};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use secrecy::SecretString;
 
 /// The account that a sign-in names by user name or e-mail address. One statement whatever the text.
 ///
@@ -43,6 +47,40 @@ pub async fn by_id(app: &App, id: UserId) -> Result<Option<Model>> {
 /// When the database cannot.
 pub async fn by_ids(app: &App, ids: &[UserId]) -> Result<Vec<Model>> {
     Ok(Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(app.db.reader()).await?)
+}
+
+/// The address of `user`, in the clear.
+///
+/// # Errors
+/// `INTERNAL` when the stored ciphertext does not open.
+pub fn address(app: &App, user: &Model) -> Result<SecretString> {
+    app.keyring.open(user.id.uuid(), &user.email).map_err(Error::internal)
+}
+
+/// The account with the address `email`.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn by_email(app: &App, db: &impl ConnectionTrait, email: &EmailAddress) -> Result<Option<Model>> {
+    let index = app.keyring.blind_index::<entity::user::UserEmail>(email.normalised());
+    Ok(Entity::find().filter(Column::EmailIndex.eq(index)).one(db).await?)
+}
+
+/// The account `id` as it stands in the transaction `db`, for its owner.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn current(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Model>> {
+    Ok(Entity::find_by_id(id).one(db).await?)
+}
+
+/// How many backup codes `user` has left.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn backup_codes_left(db: &impl ConnectionTrait, user: UserId) -> Result<u64> {
+    let codes = entity::backup_code::Entity::find().filter(entity::backup_code::Column::UserId.eq(user));
+    Ok(codes.count(db).await?)
 }
 
 /// Which accounts to list.

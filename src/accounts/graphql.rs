@@ -1,10 +1,12 @@
 //! Accounts in the schema.
 
-use super::{email, find, register, username::Username};
+use super::{address, attempts, email, find, profile, register, username::Username};
 use crate::access::role;
 use crate::error::{Error, Result};
 use crate::graphql::context::RequestContext;
-use crate::graphql::directives::{cost, owner_or, public, rate_limit, requires};
+use crate::graphql::directives::{
+    cost, owner_only, owner_or, public, rate_limit, recent_auth, requires, signed_in,
+};
 use crate::graphql::guard::declared;
 use crate::graphql::page::{self, Connection};
 use crate::graphql::scalars::{DateTime, PermissionName, RateClass, Role};
@@ -12,7 +14,7 @@ use crate::graphql::{id, sealed};
 use crate::page::Page;
 use crate::posts::graphql::Post;
 use crate::sessions::graphql::Session;
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use entity::user::Model;
 use secrecy::SecretString;
 
@@ -83,11 +85,13 @@ impl User {
         Some(self.0.is_active)
     }
 
-    /// No sign-in is tried for the account before then; null when it is not locked.
-    #[graphql(directive = owner_or::apply(PermissionName::ReadUsers))]
-    async fn locked_until(&self, ctx: &Context<'_>) -> Option<DateTime> {
-        let now = RequestContext::of(ctx).app.clock.now();
-        self.0.locked_until.filter(|until| *until > now).map(Into::into)
+    /// No password is tried for the account before then, from devices that never signed in to it; null
+    /// when it is not locked. For those who can unlock it: it would tell an attacker how they fare.
+    #[graphql(directive = requires::apply(PermissionName::WriteUsers), directive = cost::apply(2, None))]
+    async fn locked_until(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
+        let app = &RequestContext::of(ctx).app;
+        let (_, until) = attempts::standing(app, app.db.reader(), self.0.id).await?;
+        Ok(until.map(Into::into))
     }
 
     /// Their sessions that have not ended, newest first.
@@ -101,6 +105,13 @@ impl User {
     #[graphql(directive = owner_or::apply(PermissionName::ReadUsers))]
     async fn mfa_enabled(&self) -> Option<bool> {
         Some(self.0.mfa_enrolled_at.is_some())
+    }
+
+    /// Backup codes that have not been used.
+    #[graphql(directive = owner_only::apply(), directive = cost::apply(2, None))]
+    async fn backup_codes_left(&self, ctx: &Context<'_>) -> Result<Option<i32>> {
+        let left = find::backup_codes_left(RequestContext::of(ctx).app.db.reader(), self.0.id).await?;
+        Ok(i32::try_from(left).ok())
     }
 
     /// Their posts that the viewer may read, newest first.
@@ -218,11 +229,67 @@ pub struct RegisterPayload {
     accepted: bool,
 }
 
-/// Making accounts.
+/// The token from a message.
+#[derive(InputObject)]
+pub struct VerifyEmailInput {
+    /// The token.
+    token: String,
+}
+
+/// The address is proved.
+#[derive(Debug, SimpleObject)]
+#[graphql(directive = public::apply())]
+pub struct VerifyEmailPayload {
+    /// Always true.
+    done: bool,
+}
+
+/// Where the account is to move.
+#[derive(InputObject)]
+pub struct ChangeEmailInput {
+    /// The address to be.
+    new_email: String,
+}
+
+/// The same whether or not the address is taken.
+#[derive(Debug, SimpleObject)]
+#[graphql(directive = public::apply())]
+pub struct ChangeEmailPayload {
+    /// The request was well formed.
+    accepted: bool,
+}
+
+/// What to change of one's own; null empties a field, what is absent stays.
+#[derive(InputObject)]
+pub struct UpdateProfileInput {
+    /// At most 100 characters.
+    full_name: MaybeUndefined<String>,
+    /// 7 to 15 digits, with a leading `+` if international.
+    phone: MaybeUndefined<String>,
+}
+
+/// The profile as it is now.
+#[derive(Debug, SimpleObject)]
+#[graphql(directive = public::apply())]
+pub struct UpdateProfilePayload {
+    /// The account.
+    user: User,
+}
+
+/// Absent, null and a value, as the domain has them.
+fn change(field: MaybeUndefined<String>) -> Option<Option<String>> {
+    match field {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(text) => Some(Some(text)),
+    }
+}
+
+/// Making and keeping accounts.
 #[derive(Debug, Default)]
 pub struct AccountMutation;
 
-/// Making accounts.
+/// Making and keeping accounts.
 #[Object(guard = "declared(\"Mutation\")")]
 impl AccountMutation {
     /// Asks for an account. The answer does not tell whether the name or address was free.
@@ -241,5 +308,53 @@ impl AccountMutation {
         };
         register::register(&request.app, &request.origin, registration).await?;
         Ok(Some(RegisterPayload { accepted: true }))
+    }
+
+    /// Proves an e-mail address by the token that was sent to it.
+    #[graphql(
+        directive = public::apply(),
+        directive = rate_limit::apply(RateClass::Login),
+        directive = cost::apply(5, None)
+    )]
+    async fn verify_email(
+        &self,
+        ctx: &Context<'_>,
+        input: VerifyEmailInput,
+    ) -> Result<Option<VerifyEmailPayload>> {
+        let request = RequestContext::of(ctx);
+        address::verify(&request.app, &request.origin, &input.token).await?;
+        Ok(Some(VerifyEmailPayload { done: true }))
+    }
+
+    /// Asks to move the account to another address, which is written to. Whether it is free the answer
+    /// does not tell.
+    #[graphql(
+        directive = signed_in::apply(),
+        directive = recent_auth::apply(),
+        directive = rate_limit::apply(RateClass::Register),
+        directive = cost::apply(10, None)
+    )]
+    async fn change_email(
+        &self,
+        ctx: &Context<'_>,
+        input: ChangeEmailInput,
+    ) -> Result<Option<ChangeEmailPayload>> {
+        let request = RequestContext::of(ctx);
+        address::ask_change(&request.app, &request.origin, request.identity()?, &input.new_email).await?;
+        Ok(Some(ChangeEmailPayload { accepted: true }))
+    }
+
+    /// Changes the name and telephone number of the viewer.
+    #[graphql(directive = signed_in::apply(), directive = cost::apply(5, None))]
+    async fn update_profile(
+        &self,
+        ctx: &Context<'_>,
+        input: UpdateProfileInput,
+    ) -> Result<Option<UpdateProfilePayload>> {
+        let request = RequestContext::of(ctx);
+        let change =
+            profile::ProfileChange { full_name: change(input.full_name), phone: change(input.phone) };
+        let user = profile::update(&request.app, &request.origin, request.identity()?, change).await?;
+        Ok(Some(UpdateProfilePayload { user: User(user) }))
     }
 }

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::audit::{Event, Kind, Origin};
 use crate::crypto::{random, strength};
 use crate::error::{Problems, Result};
+use crate::mail;
 use crate::text;
 use entity::audit_event::Status;
 use entity::id::UserId;
@@ -107,11 +108,10 @@ async fn insert(
         full_name: Set(checked.full_name.map(|name| app.keyring.seal(id, &name))),
         phone: Set(None),
         password_hash: Set(password_hash),
+        password_needs_mfa: Set(false),
         role: Set(role),
         is_active: Set(true),
         mfa_enrolled_at: Set(None),
-        failed_logins: Set(0),
-        locked_until: Set(None),
         created_at: Set(now),
         updated_at: Set(now),
     };
@@ -120,6 +120,11 @@ async fn insert(
         .on_conflict(OnConflict::new().do_nothing().to_owned())
         .exec_without_returning(tx.connection())
         .await?;
+    if !by_operator {
+        // The same errand whatever came of it: the worker finds out whom to write what.
+        let request = mail::Request::Registered { user: id, username: checked.username.as_str().to_owned() };
+        mail::ask(app, tx.connection(), checked.email.as_str(), request).await?;
+    }
     let event = Event::success(Kind::UserCreated, action);
     if inserted == 0 {
         let event = event.status(Status::Failure).details(serde_json::json!({ "reason": "taken" }));

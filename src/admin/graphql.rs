@@ -39,6 +39,15 @@ pub struct UnlockUserInput {
     id: ID,
 }
 
+/// Whose second factor to remove, and why.
+#[derive(Debug, InputObject)]
+pub struct ResetUserMfaInput {
+    /// Whose.
+    id: ID,
+    /// Why: 1 to 500 characters, kept in the audit trail.
+    reason: String,
+}
+
 /// Whose sessions to end.
 #[derive(Debug, InputObject)]
 pub struct RevokeUserSessionsInput {
@@ -126,6 +135,25 @@ impl AdminMutation {
         let target = id::parse("id", &input.id)?;
         let by = By::Admin(request.identity()?);
         let user = super::unlock(&request.app, &request.origin, by, target).await?;
+        Ok(Some(UserPayload { user: User(user) }))
+    }
+
+    /// Removes the second factor of somebody who has lost it, and ends their sessions.
+    #[graphql(
+        directive = requires::apply(PermissionName::AdminAccess),
+        directive = recent_auth::apply(),
+        directive = rate_limit::apply(RateClass::Admin),
+        directive = cost::apply(10, None)
+    )]
+    async fn reset_user_mfa(
+        &self,
+        ctx: &Context<'_>,
+        input: ResetUserMfaInput,
+    ) -> Result<Option<UserPayload>> {
+        let request = RequestContext::of(ctx);
+        let target = id::parse("id", &input.id)?;
+        let by = By::Admin(request.identity()?);
+        let user = super::reset_mfa(&request.app, &request.origin, by, target, &input.reason).await?;
         Ok(Some(UserPayload { user: User(user) }))
     }
 

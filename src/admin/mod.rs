@@ -11,9 +11,11 @@ pub mod graphql;
 
 use crate::access::{Identity, Permission};
 use crate::accounts::admins::{self, Locked};
+use crate::accounts::attempts;
 use crate::app::App;
 use crate::audit::{Event, Kind, Origin, Tx};
 use crate::error::{Error, Problems, Result};
+use crate::mfa;
 use crate::sessions::end;
 use crate::text;
 use entity::audit_event::Status;
@@ -196,21 +198,45 @@ pub async fn unlock(app: &App, origin: &Origin, by: By<'_>, target: UserId) -> R
     let act = Act { app, origin, by, target, action: "unlockUser" };
     let outcome = async {
         let (tx, locked) = act.begin(Permission::WriteUsers).await?;
-        let before = locked.target()?;
+        let user = locked.target()?.clone();
+        let (failures, until) = attempts::standing(app, tx.connection(), target).await?;
         let details = json!({
-            "before": { "failedLogins": before.failed_logins, "lockedUntil": before.locked_until.map(|at| at.0) },
+            "before": { "failedLogins": failures, "lockedUntil": until.map(|at| at.0) },
             "after": { "failedLogins": 0, "lockedUntil": null },
         });
-        let change = ActiveModel {
-            id: Set(target),
-            failed_logins: Set(0),
-            locked_until: Set(None),
-            updated_at: Set(app.clock.now()),
-            ..Default::default()
-        };
-        let after = change.update(tx.connection()).await?;
+        attempts::clear_all(tx.connection(), target).await?;
         tx.commit(origin, act.event(Kind::UserUpdated, details)).await?;
-        Ok(after)
+        Ok(user)
+    };
+    let outcome = outcome.await;
+    act.refused(outcome).await
+}
+
+/// Removes the second factor of `target`, who has lost it, and ends their sessions.
+///
+/// # Errors
+/// `CONFLICT` for one's own and when none is enrolled; `NOT_FOUND`.
+pub async fn reset_mfa(
+    app: &App,
+    origin: &Origin,
+    by: By<'_>,
+    target: UserId,
+    reason: &str,
+) -> Result<Model> {
+    let act = Act { app, origin, by, target, action: "resetUserMfa" };
+    let reason = checked_reason(reason)?;
+    let outcome = async {
+        if by.is(target) {
+            return Err(Error::Conflict("remove your own second factor with disableMfa"));
+        }
+        let (mut tx, locked) = act.begin(Permission::AdminAccess).await?;
+        let user = locked.target()?.clone();
+        let ended = mfa::manage::reset(app, &mut tx, &user).await?;
+        let details = json!({
+            "before": { "mfa": true }, "after": { "mfa": false }, "sessionsEnded": ended, "reason": reason,
+        });
+        tx.commit(origin, act.event(Kind::MfaChange, details)).await?;
+        Ok(Model { mfa_enrolled_at: None, ..user })
     };
     let outcome = outcome.await;
     act.refused(outcome).await

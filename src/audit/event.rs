@@ -117,6 +117,8 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// The client's user agent.
     pub user_agent: Option<String>,
+    /// The mark of a device that signed in before, as presented; not written to the trail.
+    pub device: Option<String>,
 }
 
 /// One event, before it is written.

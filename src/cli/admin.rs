@@ -2,6 +2,7 @@
 
 use super::commands::{operator, say};
 use super::{Failure, explain};
+use crate::accounts::attempts;
 use crate::accounts::find::{self, Filter};
 use crate::accounts::register::{self, Registration};
 use crate::admin::{self, By};
@@ -106,7 +107,7 @@ async fn list(app: &App, json: bool) -> Result<(), Failure> {
         let rows = find::list(app, &filter, Page { first: 100, after }).await?;
         for user in rows.iter().take(100) {
             let (active, mfa) = (user.is_active, user.mfa_enrolled_at.is_some());
-            let locked = user.locked_until.filter(|until| *until > app.clock.now()).map(rfc3339);
+            let locked = attempts::standing(app, app.db.reader(), user.id).await?.1.map(rfc3339);
             if json {
                 say(&json!({
                     "id": user.id.to_string(), "username": user.username, "isActive": active,

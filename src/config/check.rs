@@ -114,8 +114,8 @@ pub(super) fn contradictions(config: &Config, problems: &mut Vec<String>) {
     );
     for role in &config.mfa_required_roles.0 {
         refuse(
-            !one_of(role, &["USER", "MODERATOR", "ADMIN"]),
-            "`mfa_required_roles` (PORTCULLIS_MFA_REQUIRED_ROLES) may name USER, MODERATOR and ADMIN",
+            !one_of(role, &["USER", "MODERATOR", "ADMIN", "NONE"]),
+            "`mfa_required_roles` (PORTCULLIS_MFA_REQUIRED_ROLES) may name USER, MODERATOR and ADMIN, or NONE",
         );
     }
     refuse(

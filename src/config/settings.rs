@@ -143,14 +143,14 @@ settings! {
     /// Milliseconds a password may wait for its turn to be hashed.
     password_queue_ms: u64 = "5000";
 
-    /// Roles that must enrol a second factor (`USER`, `MODERATOR`, `ADMIN`).
+    /// Roles that must enrol a second factor (`USER`, `MODERATOR`, `ADMIN`), or `NONE`; empty: `ADMIN` in production, none in development.
     mfa_required_roles: List<String> = "";
     /// How access tokens are signed: `EdDSA` or `HS256`.
     jwt_algorithm: Algorithm = "EdDSA";
     /// Shared secret of at least 32 bytes, for HS256.
     jwt_secret: Option<SecretString> = "";
 
-    /// `smtp://` (loopback only) or `smtps://user:password@host`; empty: mail is written to the data folder.
+    /// `smtps://user:password@host`, or `smtp://…?tls=required` for STARTTLS, or `smtp://` on loopback; empty: mail is written to the data folder.
     smtp_url: Option<SecretString> = "";
     /// Sender of mail.
     mail_from: String = "Portcullis <no-reply@localhost>";

@@ -27,6 +27,19 @@ pub const fn declared(type_name: &'static str) -> Declared {
     Declared { type_name, owner: None }
 }
 
+/// What a session may do whose role demands a second factor and that is without: enrol one, sign in
+/// otherwise, or leave.
+const WITHOUT_FACTOR: [&str; 7] =
+    ["me", "enrollMfa", "confirmMfa", "reauthenticate", "logout", "login", "completeMfaLogin"];
+
+/// Whether the viewer's role demands a second factor and the session is without one.
+fn lacks_factor(request: &RequestContext) -> bool {
+    request.viewer.identity().is_some_and(|identity| {
+        let proved = identity.session.mfa && identity.user.mfa_enrolled_at.is_some();
+        !proved && request.app.demands_mfa(identity.role())
+    })
+}
+
 impl Declared {
     /// The same for a row that belongs to `owner`.
     #[must_use]
@@ -35,7 +48,11 @@ impl Declared {
     }
 
     /// Decides without side effects.
-    fn decide(self, rule: Rule, request: &RequestContext) -> std::result::Result<(), Error> {
+    fn decide(self, field: &str, rule: Rule, request: &RequestContext) -> std::result::Result<(), Error> {
+        let is_root = matches!(self.type_name, "Query" | "Mutation" | "Subscription");
+        if is_root && lacks_factor(request) && !WITHOUT_FACTOR.contains(&field) {
+            return Err(Error::EnrolmentRequired);
+        }
         let is_owner = self.owner.is_some_and(|owner| request.is(owner));
         if rule.access == Access::Public
             || (is_owner && matches!(rule.access, Access::OwnerOr(_) | Access::OwnerOnly))
@@ -68,7 +85,7 @@ impl Guard for Declared {
         let rules = ctx.data_unchecked::<SharedRules>().get();
         let rule = rules.and_then(|rules| rules.get(self.type_name, field));
         let outcome = match rule {
-            Some(rule) => self.decide(rule, request),
+            Some(rule) => self.decide(field, rule, request),
             None => Err(Error::Forbidden),
         };
         outcome.map_err(|error| {

@@ -167,7 +167,7 @@ pub fn respond(answer: &Answer, media: Media) -> Response<Bytes> {
     }
     if answer.clear_site_data {
         let name = HeaderName::from_static("clear-site-data");
-        headers.insert(name, HeaderValue::from_static("\"cache\", \"cookies\", \"storage\""));
+        headers.insert(name, HeaderValue::from_static("\"cache\", \"storage\""));
     }
     response
 }

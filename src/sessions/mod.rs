@@ -4,6 +4,8 @@
 //! - [`authenticate`]: from a token to an identity, in one statement.
 //! - [`cookie`]: how a browser carries the token.
 //! - [`login`]: by password, the first factor.
+//! - [`renew`]: a new token for a session whose owner proved again who they are.
+//! - [`password`]: changing the password, and setting one by e-mail.
 //! - [`end`]: signing out and revoking.
 //! - [`list`]: the sessions that have not ended.
 //! - [`graphql`]: the guarded fields.
@@ -15,3 +17,5 @@ pub mod graphql;
 pub mod list;
 pub mod login;
 pub mod open;
+pub mod password;
+pub mod renew;

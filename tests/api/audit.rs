@@ -23,6 +23,7 @@ fn origin() -> Origin {
         request_id: Some("request-1".to_owned()),
         address: Some("192.0.2.1".parse().unwrap()),
         user_agent: Some("agent/1.0".to_owned()),
+        device: None,
     }
 }
 

@@ -12,7 +12,11 @@
 mod harness;
 
 mod accounts;
+mod addresses;
 mod admin;
 mod audit;
 mod bans;
+mod mail;
+mod mfa;
+mod passwords;
 mod schema;

@@ -18,13 +18,17 @@ pub struct Ban {
 }
 
 /// The slices of `src/`: each is a domain (`mod.rs` and its files) with guarded resolvers (`graphql.rs`).
-pub const SLICES: &[&str] = &["accounts", "sessions", "mfa", "posts", "audit", "admin", "defense"];
+pub const SLICES: &[&str] = &["accounts", "sessions", "mfa", "posts", "audit", "admin", "mail", "defense"];
 
 /// Which slice's domain may use which other's. Besides these, everybody may record: see [`RECORDING`].
 pub const SLICE_IMPORTS: &[(&str, &str)] = &[
     ("mfa", "sessions"),
     ("mfa", "accounts"),
     ("sessions", "accounts"),
+    // Messages are put into the outbox in the transaction of their cause.
+    ("accounts", "mail"),
+    ("sessions", "mail"),
+    ("mfa", "mail"),
     // Administration acts on what the other slices hold, through their functions.
     ("admin", "accounts"),
     ("admin", "sessions"),
@@ -115,6 +119,7 @@ pub const BANS: &[Ban] = &[
             "src/posts/",
             "src/audit/",
             "src/admin/",
+            "src/mail/",
             "src/defense/",
             "src/access/owned.rs",
             "src/app.rs",

@@ -87,6 +87,7 @@ impl Reply {
     /// The body without what differs from one request to the next.
     pub fn comparable(&self) -> Value {
         let mut json = self.json.clone();
+        json.as_object_mut().map(|answer| answer.remove("extensions"));
         for error in json["errors"].as_array_mut().into_iter().flatten() {
             if let Some(extensions) = error["extensions"].as_object_mut() {
                 extensions.remove("requestId");

@@ -19,12 +19,15 @@
 
 mod client;
 pub mod database;
+mod mail;
 mod person;
 mod server;
 
 #[allow(unused_imports)]
 pub use client::{Client, Reply};
 pub use database::Kind;
+#[allow(unused_imports)]
+pub use mail::{Mail, subjects};
 pub use server::TestServer;
 #[allow(unused_imports)]
 pub use server::{START, settings};
