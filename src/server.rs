@@ -206,7 +206,8 @@ fn origin(inbound: &Inbound) -> Origin {
 
 /// The mark of a known device in `headers`.
 fn device_mark(headers: &HeaderMap) -> Option<String> {
-    headers.get_all(COOKIE).iter().find_map(|value| device::find(value.to_str().ok()?)).map(str::to_owned)
+    let cookie = headers.get_all(COOKIE).iter().find_map(|value| device::find(value.to_str().ok()?));
+    cookie.or_else(|| headers.get(device::HEADER)?.to_str().ok()).map(str::to_owned)
 }
 
 /// The one credential of a request.

@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 /// The cookie that carries the mark in browsers.
 pub const COOKIE: &str = "__Host-device";
+/// The header that carries it from clients that keep no cookies.
+pub const HEADER: &str = "x-device-token";
 const PREFIX: &str = "pcd_";
 /// Days that a mark holds, counted from the last sign-in.
 const DAYS: i64 = 180;

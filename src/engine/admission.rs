@@ -3,6 +3,7 @@
 
 use super::answer::Answer;
 use crate::access::Identity;
+use crate::accounts::device::Device;
 use crate::app::App;
 use crate::audit::Origin;
 use crate::crypto::Purpose;
@@ -61,7 +62,9 @@ pub async fn admit(
     let address = origin.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let user = identity.map(|identity| identity.user_id().uuid());
     let hash = |identifier: &[u8]| app.keyring.mac(Purpose::LimitKey, &[identifier]);
-    let mut charges = app.policy.charges(&ClientKeys { address, user }, estimate, hash);
+    let mark = origin.device.as_deref().filter(|_| !estimate.targets.is_empty());
+    let device_of = mark.and_then(|mark| Device::parse(app, mark)).map(|device| device.user.uuid());
+    let mut charges = app.policy.charges(&ClientKeys { address, user, device_of }, estimate, hash);
     match part {
         Part::Whole => {}
         Part::Address => charges.retain(|charge| charge.tier == Tier::Address),

@@ -72,6 +72,8 @@ pub struct ClientKeys {
     pub address: IpAddr,
     /// The signed-in user, or what stands for one (the id of an API key).
     pub user: Option<Uuid>,
+    /// The user to whose account the client's device signed in before, if it did.
+    pub device_of: Option<Uuid>,
 }
 
 impl Policy {
@@ -121,7 +123,13 @@ impl Policy {
         }
         for target in &estimate.targets {
             let tier = Tier::Class(target.class);
-            let key = Key::target(tier, &hash(normalised(&target.value).as_bytes()));
+            let mut name = normalised(&target.value).into_bytes();
+            if let Some(owner) = client.device_of.filter(|_| target.class == RateClass::Login) {
+                // A share of its own for known devices: others cannot use up the owner's sign-ins.
+                name.push(0);
+                name.extend(owner.into_bytes());
+            }
+            let key = Key::target(tier, &hash(&name));
             list.add(key, target.times, self.class(target.class), tier, Subject::Target);
         }
         list.0

@@ -74,7 +74,8 @@ pub struct LoginInput {
     /// How the token is to travel.
     #[graphql(default_with = "Transport::Cookie")]
     transport: Transport,
-    /// TOKEN: the `deviceToken` of an earlier sign-in on this device. Browsers keep it in a cookie.
+    /// TOKEN: the `deviceToken` of an earlier sign-in on this device; better sent as `X-Device-Token`, which
+    /// the limits see too. Browsers keep it in a cookie.
     device_token: Option<String>,
 }
 

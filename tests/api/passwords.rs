@@ -240,4 +240,38 @@ both! {
         browser.send(request).await.ok();
         assert!(server.mail().await.is_empty());
     }
+
+    /// An attacker at another address uses up the tries that the limits allow for the name; with the mark
+    /// left out of the key the owner is refused as well.
+    ///
+    /// ASVS: 6.3.1
+    async fn the_limits_keep_a_share_for_known_devices(kind: Kind) {
+        let settings = [("PORTCULLIS_LIMIT_LOGIN", "3"), ("PORTCULLIS_TRUSTED_PROXIES", "127.0.0.1/32")];
+        let server = TestServer::with(kind, &settings).await;
+        let ada = server.register("ada").await;
+        let mark = ada.sign_in_with(None).await;
+        let try_from = async |address: &str, mark: Option<&str>, password: &str| {
+            let client = server.anonymous();
+            let body = json!({
+                "query": "mutation($i: LoginInput!) { login(input: $i) { status } }",
+                "variables": { "i": { "identifier": "ada", "password": password, "transport": "TOKEN" } }
+            });
+            let mut request = client
+                .request(reqwest::Method::POST, "/graphql")
+                .header("content-type", "application/json")
+                .header("x-forwarded-for", address)
+                .body(body.to_string());
+            if let Some(mark) = mark {
+                request = request.header("x-device-token", mark);
+            }
+            client.send(request).await
+        };
+        for address in ["192.0.2.1", "192.0.2.2"] {
+            try_from(address, None, "wrong").await.refused("UNAUTHENTICATED");
+        }
+        try_from("192.0.2.3", None, "wrong").await.refused("RATE_LIMITED");
+        try_from("198.51.100.7", None, &ada.password).await.refused("RATE_LIMITED");
+        try_from("198.51.100.7", Some("pcd_made_up"), &ada.password).await.refused("RATE_LIMITED");
+        try_from("198.51.100.7", Some(&mark), &ada.password).await.ok();
+    }
 }

@@ -18,7 +18,7 @@ fn hash(bytes: &[u8]) -> [u8; 32] {
 }
 
 fn client(address: &str, user: Option<u128>) -> ClientKeys {
-    ClientKeys { address: address.parse().unwrap(), user: user.map(Uuid::from_u128) }
+    ClientKeys { address: address.parse().unwrap(), user: user.map(Uuid::from_u128), device_of: None }
 }
 
 fn charges(address: &str, user: Option<u128>, document: &str) -> Vec<Charge> {
