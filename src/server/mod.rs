@@ -1,59 +1,41 @@
 //! The application behind the door: who is asking, whether they may ask from there, and the answer.
+//!
+//! - [`caller`]: credentials and admission, the same for every transport.
+//! - [`socket`]: the session of a WebSocket.
 
-use crate::access::cache::Entry;
-use crate::access::{Identity, Viewer};
+mod caller;
+mod socket;
+
+use crate::access::{Identity, Permission, Viewer};
 use crate::accounts::device;
 use crate::audit::spool::Standing;
 use crate::audit::{Event, Kind, Origin};
-use crate::crypto::{Token, TokenKind, csrf};
+use crate::crypto::csrf;
 use crate::defense::bans;
-use crate::engine::{Admitted, Answer, Engine, Outcome, Part, Prepared, admit};
-use crate::error::{Error, Result};
+use crate::engine::{Admitted, Answer, Engine, Outcome, Prepared};
+use crate::error::Error;
 use crate::http::{
-    Backend, GraphqlRequest, Inbound, Incident, IncidentKind, Media, Readiness, negotiate, operation, respond,
+    Backend, Close, GraphqlRequest, Inbound, Incident, IncidentKind, Media, Readiness, SocketSession,
+    negotiate, operation, respond,
 };
-use crate::sessions::{authenticate, cookie};
+use crate::sessions::authenticate;
 use async_graphql::parser::types::OperationType;
 use bytes::Bytes;
+use caller::{Credentials, Refused, admit_caller};
 use entity::audit_event::Status;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::COOKIE;
 use http::{HeaderMap, Method, Response};
+use socket::Socket;
 use std::net::IpAddr;
+use std::sync::Arc;
 use tracing::Instrument;
 
 /// The engine, answering requests. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Server {
     engine: Engine,
-}
-
-/// Why a request is refused before it runs.
-enum Refused {
-    /// By a limit: the answer is ready, the database was not asked.
-    Limit(Box<Answer>),
-    /// For another reason, to be recorded.
-    Error(Error),
-}
-
-impl From<Answer> for Refused {
-    fn from(answer: Answer) -> Self {
-        Self::Limit(Box::new(answer))
-    }
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-/// What a request presents to say who it is.
-enum Credentials<'a> {
-    None,
-    Bearer(&'a str),
-    Cookie(&'a str),
 }
 
 impl Server {
@@ -96,78 +78,19 @@ impl Server {
         self.engine.run(prepared, viewer, origin, admitted).await
     }
 
-    /// Finds out who is asking and charges them. A wrong Bearer token is refused, since a client that
-    /// sends one means it; a stale cookie, which a browser sends by itself, is as good as none.
-    ///
-    /// A token that is in the cache costs one round trip to the limits and no statement. Another costs
-    /// the address's share first, so that guessing tokens does not reach the database without limit.
     async fn admit(
         &self,
         headers: &HeaderMap,
         origin: &Origin,
         prepared: &Prepared,
-    ) -> Result<(Viewer, Admitted), Refused> {
-        let app = self.engine.app();
-        let estimate = &prepared.estimate;
-        let credentials = credentials(headers)?;
-        let token = match credentials {
-            Credentials::None => None,
-            Credentials::Bearer(text) | Credentials::Cookie(text) => {
-                Token::parse(TokenKind::Session, text).ok()
-            }
-        };
-        let by_bearer = matches!(credentials, Credentials::Bearer(_));
-        let fits = |identity: &Identity| identity.by_cookie() != by_bearer;
-        let Some(token) = token else {
-            let admitted = admit(app, origin, None, estimate, Part::Whole).await?;
-            return if by_bearer {
-                Err(Error::Unauthenticated.into())
-            } else {
-                Ok((Viewer::anonymous(), admitted))
-            };
-        };
-        let hash = token.hash();
-        let (identity, admitted) = match app.identities.get(&hash) {
-            Some(entry) => {
-                let admitted = admit(app, origin, Some(&entry.identity), estimate, Part::Whole).await?;
-                let current = admitted.epoch.is_some() && entry.epoch == admitted.epoch;
-                let identity = if current {
-                    authenticate::still_valid(app, &entry.identity).then_some(entry.identity)
-                } else {
-                    // Read after its epoch was known: good for as long as the epoch stays.
-                    let found = authenticate::authenticate(app, &hash).await?;
-                    match &found {
-                        Some(identity) => app
-                            .identities
-                            .put(hash, Entry { identity: identity.clone(), epoch: admitted.epoch }),
-                        None => app.identities.forget(&hash),
-                    }
-                    found
-                };
-                (identity, admitted)
-            }
-            None => {
-                admit(app, origin, None, estimate, Part::Address).await?;
-                let found = authenticate::authenticate(app, &hash).await?;
-                let admitted = admit(app, origin, found.as_ref(), estimate, Part::Rest).await?;
-                if let Some(identity) = &found {
-                    app.identities.put(hash, Entry { identity: identity.clone(), epoch: None });
-                }
-                (found, admitted)
-            }
-        };
-        match identity.filter(fits) {
-            Some(identity) => Ok((Viewer::signed_in(identity), admitted)),
-            None if by_bearer => Err(Error::Unauthenticated.into()),
-            None => Ok((Viewer::anonymous(), admitted)),
-        }
+    ) -> std::result::Result<(Viewer, Admitted), Refused> {
+        admit_caller(self.engine.app(), Credentials::of(headers)?, origin, &prepared.estimate).await
     }
 
     /// The owner of the cookie session in `headers`, looked up afresh.
     async fn cookie_owner(&self, headers: &HeaderMap) -> Option<Identity> {
-        let Ok(Credentials::Cookie(text)) = credentials(headers) else { return None };
-        let token = Token::parse(TokenKind::Session, text).ok()?;
-        authenticate::authenticate(self.engine.app(), &token.hash()).await.ok()?.filter(Identity::by_cookie)
+        let Ok(Credentials::Cookie(Some(hash))) = Credentials::of(headers) else { return None };
+        authenticate::authenticate(self.engine.app(), &hash).await.ok()?.filter(Identity::by_cookie)
     }
 
     /// Whether the request comes from a welcome page and carries a CSRF token of this very session
@@ -210,35 +133,6 @@ fn device_mark(headers: &HeaderMap) -> Option<String> {
     cookie.or_else(|| headers.get(device::HEADER)?.to_str().ok()).map(str::to_owned)
 }
 
-/// The one credential of a request.
-fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>> {
-    let both = || Error::field("authorization", "send either the cookie or one Authorization header");
-    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
-    let bearer = match authorizations.next() {
-        None => None,
-        Some(value) => {
-            let text = value.to_str().map_err(|_| Error::Unauthenticated)?;
-            let (scheme, token) = text.split_once(' ').ok_or(Error::Unauthenticated)?;
-            if !scheme.eq_ignore_ascii_case("bearer") {
-                return Err(Error::Unauthenticated);
-            }
-            Some(token.trim())
-        }
-    };
-    if authorizations.next().is_some() {
-        return Err(both());
-    }
-    // HTTP/2 may split the cookies over several headers (RFC 9113, section 8.2.3).
-    let mut cookies = headers.get_all(COOKIE).iter().filter_map(|value| cookie::find(value.to_str().ok()?));
-    let first = cookies.next();
-    match (bearer, first, cookies.next()) {
-        (Some(_), Some(_), _) => Err(both()),
-        (Some(token), None, _) => Ok(Credentials::Bearer(token)),
-        (None, Some(token), None) => Ok(Credentials::Cookie(token)),
-        _ => Ok(Credentials::None),
-    }
-}
-
 impl Backend for Server {
     fn graphql(&self, request: GraphqlRequest) -> BoxFuture<'_, Response<Bytes>> {
         let span = tracing::info_span!(
@@ -273,6 +167,32 @@ impl Backend for Server {
         }
         .instrument(span)
         .boxed()
+    }
+
+    fn may_explore<'a>(&'a self, headers: &'a HeaderMap) -> BoxFuture<'a, bool> {
+        async move {
+            let owner = self.cookie_owner(headers).await;
+            owner.is_some_and(|identity| identity.holds(Permission::AdminAccess))
+        }
+        .boxed()
+    }
+
+    fn connect(
+        &self,
+        inbound: Arc<Inbound>,
+        headers: HeaderMap,
+        payload: Option<serde_json::Map<String, serde_json::Value>>,
+    ) -> BoxFuture<'_, Result<Box<dyn SocketSession>, Close>> {
+        async move {
+            let socket = Socket::open(self.engine.clone(), origin(&inbound), &headers, payload).await;
+            socket.map(|socket| Box::new(socket) as Box<dyn SocketSession>).ok_or(Close::FORBIDDEN)
+        }
+        .boxed()
+    }
+
+    fn is_known(&self, headers: &HeaderMap) -> bool {
+        let hash = Credentials::of(headers).ok().and_then(Credentials::token_hash);
+        hash.is_some_and(|hash| self.engine.app().identities.get(&hash).is_some())
     }
 
     fn ready(&self) -> BoxFuture<'_, Readiness> {
