@@ -20,3 +20,4 @@ mod mail;
 mod mfa;
 mod passwords;
 mod schema;
+mod websocket;
