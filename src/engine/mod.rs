@@ -217,7 +217,7 @@ impl Engine {
         }
         let (data, actual) = match select_operation(document, operation.operation_name.as_deref()) {
             Ok(selected) => {
-                let data = parts.types.shape(document, selected, variables, response.data);
+                let data = parts.types.shape(document, selected, variables, response.data, &errors);
                 let actual = parts.checks.costs.actual(document, selected, &data);
                 (data, Some(actual))
             }

@@ -4,6 +4,7 @@
 //! them in the order of the query, gives a failed field its null, and passes the null of a non-null
 //! field up to the nearest place that may hold it.
 
+use async_graphql::{PathSegment, ServerError};
 use async_graphql_parser::Positioned;
 use async_graphql_parser::parse_schema;
 use async_graphql_parser::types::{
@@ -41,7 +42,7 @@ impl Types {
         types
     }
 
-    /// Puts `data`, the outcome of `operation`, in shape.
+    /// Puts `data`, the outcome of `operation` with these `errors`, in shape.
     #[must_use]
     pub fn shape(
         &self,
@@ -49,13 +50,16 @@ impl Types {
         operation: &OperationDefinition,
         variables: &Variables,
         data: ConstValue,
+        errors: &[ServerError],
     ) -> ConstValue {
         let root = match operation.ty {
             OperationType::Query => "Query",
             OperationType::Mutation => "Mutation",
             OperationType::Subscription => "Subscription",
         };
-        let pass = Pass { types: self, fragments: &document.fragments, operation, variables };
+        let path = Vec::new();
+        let mut pass =
+            Pass { types: self, fragments: &document.fragments, operation, variables, errors, path };
         pass.object(root, &[&operation.selection_set.node], data).unwrap_or(ConstValue::Null)
     }
 }
@@ -65,6 +69,9 @@ struct Pass<'a> {
     fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
     operation: &'a OperationDefinition,
     variables: &'a Variables,
+    errors: &'a [ServerError],
+    /// Where the walk is, as errors name places.
+    path: Vec<PathSegment>,
 }
 
 impl<'a> Pass<'a> {
@@ -116,8 +123,16 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Whether a field beneath this place failed: then the null here stands for an object of which
+    /// nothing is left, not for one that does not exist.
+    fn has_failed_within(&self) -> bool {
+        self.errors
+            .iter()
+            .any(|error| error.path.len() > self.path.len() && error.path.starts_with(&self.path))
+    }
+
     fn object(
-        &self,
+        &mut self,
         type_name: &str,
         sets: &[&'a SelectionSet],
         data: ConstValue,
@@ -140,23 +155,28 @@ impl<'a> Pass<'a> {
         for (key, same) in fields {
             let value = given.swap_remove(key).unwrap_or(ConstValue::Null);
             let name = &same[0].name.node;
+            self.path.push(PathSegment::Field(key.to_owned()));
             let value = match types.get(name) {
-                Some(ty) => self.value(ty, &same, value)?,
-                None => value,
+                Some(ty) => self.value(ty, &same, value),
+                None => Ok(value),
             };
+            self.path.pop();
+            let value = value?;
             shaped.insert(Name::new(key), value);
         }
         Ok(ConstValue::Object(shaped))
     }
 
-    fn value(&self, ty: &Type, fields: &[&'a Field], value: ConstValue) -> Result<ConstValue, NonNull> {
+    fn value(&mut self, ty: &Type, fields: &[&'a Field], value: ConstValue) -> Result<ConstValue, NonNull> {
         let shaped = match (&ty.base, value) {
+            (BaseType::Named(name), ConstValue::Null)
+                if self.types.0.contains_key(name) && self.has_failed_within() =>
+            {
+                let sets: Vec<_> = fields.iter().map(|field| &field.selection_set.node).collect();
+                self.object(name, &sets, ConstValue::Null)
+            }
             (_, ConstValue::Null) => Err(NonNull),
-            (BaseType::List(item), ConstValue::List(items)) => items
-                .into_iter()
-                .map(|value| self.value(item, fields, value))
-                .collect::<Result<_, _>>()
-                .map(ConstValue::List),
+            (BaseType::List(item), ConstValue::List(items)) => self.list(item, fields, items),
             (BaseType::Named(name), value @ ConstValue::Object(_)) if self.types.0.contains_key(name) => {
                 let sets: Vec<_> = fields.iter().map(|field| &field.selection_set.node).collect();
                 self.object(name, &sets, value)
@@ -167,5 +187,88 @@ impl<'a> Pass<'a> {
             Err(NonNull) if ty.nullable => Ok(ConstValue::Null),
             other => other,
         }
+    }
+
+    fn list(
+        &mut self,
+        item: &Type,
+        fields: &[&'a Field],
+        values: Vec<ConstValue>,
+    ) -> Result<ConstValue, NonNull> {
+        let mut shaped = Vec::with_capacity(values.len());
+        for (index, value) in values.into_iter().enumerate() {
+            self.path.push(PathSegment::Index(index));
+            let value = self.value(item, fields, value);
+            self.path.pop();
+            shaped.push(value?);
+        }
+        Ok(ConstValue::List(shaped))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use async_graphql_parser::parse_query;
+    use serde_json::{Value, json};
+
+    const SDL: &str = "type Query { me: User  user: User!  users: [User!]  maybe: [User] } \
+                       type User { name: String!  email: String  friend: User }";
+
+    fn shaped(query: &str, data: Value, failed: &[&[&str]]) -> Value {
+        let document = parse_query(query).unwrap();
+        let operation = document.operations.iter().next().unwrap().1;
+        let errors: Vec<ServerError> = failed
+            .iter()
+            .map(|path| {
+                let mut error = ServerError::new("refused", None);
+                let segment = |part: &&str| {
+                    part.parse().map_or_else(|_| PathSegment::Field((*part).to_owned()), PathSegment::Index)
+                };
+                error.path = path.iter().map(segment).collect();
+                error
+            })
+            .collect();
+        let data = ConstValue::from_json(data).unwrap();
+        let variables = Variables::default();
+        Types::from_sdl(SDL).shape(&document, &operation.node, &variables, data, &errors).into_json().unwrap()
+    }
+
+    #[test]
+    fn keys_come_in_the_order_of_the_query() {
+        let document = parse_query("{ z: me { name } a: me { name email } }").unwrap();
+        let operation = document.operations.iter().next().unwrap().1;
+        let data = ConstValue::from_json(json!({ "a": { "email": null, "name": "x" }, "z": null })).unwrap();
+        let shaped = Types::from_sdl(SDL).shape(&document, &operation.node, &Variables::default(), data, &[]);
+        assert_eq!(shaped.to_string(), r#"{z: null, a: {name: "x", email: null}}"#);
+    }
+
+    #[test]
+    fn a_refused_nullable_field_is_null_and_its_siblings_are_served() {
+        let data = json!({ "me": { "name": "x" } });
+        let found = shaped("{ me { name email } }", data, &[&["me", "email"]]);
+        assert_eq!(found, json!({ "me": { "name": "x", "email": null } }));
+    }
+
+    #[test]
+    fn an_object_of_which_every_field_was_refused_is_still_an_object() {
+        let found = shaped("{ me { email } }", json!({ "me": null }), &[&["me", "email"]]);
+        assert_eq!(found, json!({ "me": { "email": null } }));
+        let found = shaped("{ me { email } }", json!({ "me": null }), &[]);
+        assert_eq!(found, json!({ "me": null }));
+        let found = shaped("{ me { email } }", Value::Null, &[&["me", "email"]]);
+        assert_eq!(found, json!({ "me": { "email": null } }));
+    }
+
+    #[test]
+    fn the_null_of_a_non_null_field_goes_up_to_where_null_may_stand() {
+        let failed: &[&[&str]] = &[&["me", "name"]];
+        assert_eq!(shaped("{ me { name } }", json!({ "me": null }), failed), json!({ "me": null }));
+        assert_eq!(shaped("{ user { name } }", Value::Null, &[&["user", "name"]]), Value::Null);
+        let data = json!({ "users": [{ "name": "x" }, null], "maybe": [{ "name": "x" }, null] });
+        let failed: &[&[&str]] = &[&["users", "1", "name"], &["maybe", "1", "name"]];
+        let found = shaped("{ users { name } maybe { name } }", data, failed);
+        assert_eq!(found, json!({ "users": null, "maybe": [{ "name": "x" }, null] }));
     }
 }
