@@ -1,8 +1,12 @@
-//! Logs: readable in development, one JSON object a line in production. Nothing secret enters them.
+//! Logs and metrics. Logs are readable in development, one JSON object a line in production. Nothing secret enters them.
 
 use crate::config::{Config, Mode};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
+
+/// Upper bounds of the latency histogram, in seconds.
+const SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
 
 /// Starts logging to standard error. A second call does nothing.
 pub fn start(config: &Config) {
@@ -20,4 +24,18 @@ pub fn start(config: &Config) {
     } else {
         builder.with_ansi(false).with_target(false).try_init()
     };
+}
+
+/// Starts collecting metrics; the handle renders them in Prometheus' text format. Where something else
+/// collects already, as in tests, it renders nothing.
+///
+/// # Errors
+/// Never in practice: the buckets are fixed.
+pub fn metrics() -> Result<PrometheusHandle, BuildError> {
+    let recorder = PrometheusBuilder::new().set_buckets(&SECONDS)?.build_recorder();
+    let handle = recorder.handle();
+    if ::metrics::set_global_recorder(recorder).is_err() {
+        tracing::debug!("metrics are collected already");
+    }
+    Ok(handle)
 }

@@ -11,9 +11,11 @@ use crate::defense::bans;
 use crate::engine::Engine;
 use crate::http::{self, Door};
 use crate::server::Server;
+use crate::telemetry;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Serves until Ctrl-C or SIGTERM.
@@ -37,8 +39,14 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
         "keys": app.keyring.numbers(),
     });
     app.audit.record(&operator(), vec![Event::success(Kind::Startup, "serve").details(about)]).await?;
+    let metrics = telemetry::metrics()?;
     welcome(&config, listener.local_addr()?.port())?;
-    let door = Door::new(Arc::clone(&config), app.clock.clone(), Arc::new(Server::new(engine)));
+    let door = Door::new(
+        Arc::clone(&config),
+        app.clock.clone(),
+        Arc::new(Server::new(engine).with_metrics(metrics)),
+    );
+    let management = manage(&door, &stop).await?;
     http::serve(door, listener, async move {
         tokio::select! {
             _ = terminate.recv() => {},
@@ -48,12 +56,29 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     })
     .await?;
     stop.cancel();
+    if let Some(management) = management {
+        management.await??;
+    }
     app.tasks.close();
     app.tasks.wait().await;
     app.audit.record(&operator(), vec![Event::success(Kind::Shutdown, "serve")]).await?;
     let written = checkpoint::write(&app).await;
     app.audit.log().flush();
     written.map_err(Into::into)
+}
+
+/// Serves health in detail and metrics on the management listener, if there is one.
+async fn manage(
+    door: &Door,
+    stop: &CancellationToken,
+) -> Result<Option<JoinHandle<std::io::Result<()>>>, Failure> {
+    let Some(address) = door.config().management_listen else { return Ok(None) };
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address} (PORTCULLIS_MANAGEMENT_LISTEN): {error}"))?;
+    let stopped = stop.clone().cancelled_owned();
+    let door = door.clone();
+    Ok(Some(tokio::spawn(async move { http::serve_management(door, listener, stopped).await })))
 }
 
 /// Says where everything is.

@@ -1,9 +1,11 @@
 //! The application behind the door: who is asking, whether they may ask from there, and the answer.
 //!
 //! - [`caller`]: credentials and admission, the same for every transport.
+//! - [`health`]: the parts in detail, for the management listener.
 //! - [`socket`]: the session of a WebSocket.
 
 mod caller;
+mod health;
 mod socket;
 
 use crate::access::{Identity, Permission, Viewer};
@@ -27,6 +29,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::header::COOKIE;
 use http::{HeaderMap, Method, Response};
+use metrics_exporter_prometheus::PrometheusHandle;
 use socket::Socket;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -36,13 +39,21 @@ use tracing::Instrument;
 #[derive(Debug, Clone)]
 pub struct Server {
     engine: Engine,
+    metrics: Option<PrometheusHandle>,
 }
 
 impl Server {
     /// A server for `engine`.
     #[must_use]
-    pub const fn new(engine: Engine) -> Self {
-        Self { engine }
+    pub fn new(engine: Engine) -> Self {
+        Self { engine, metrics: None }
+    }
+
+    /// The same, rendering what `metrics` collects.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: PrometheusHandle) -> Self {
+        self.metrics = Some(metrics);
+        self
     }
 
     async fn answer(&self, request: &GraphqlRequest) -> Answer {
@@ -156,6 +167,8 @@ impl Backend for Server {
                 Outcome::Executed => "OK",
                 Outcome::Refused(code) => code,
             };
+            metrics::counter!("portcullis_operations_total", "outcome" => code).increment(1);
+            metrics::histogram!("portcullis_operation_seconds").record(took.as_secs_f64());
             let errors = answer.errors.len();
             tracing::info!(
                 code,
@@ -210,11 +223,12 @@ impl Backend for Server {
     }
 
     fn health(&self) -> BoxFuture<'_, serde_json::Value> {
-        async move { self.ready().await.parts }.boxed()
+        async move { health::detailed(self.engine.app(), &self.ready().await).await }.boxed()
     }
 
     fn metrics(&self) -> String {
-        String::new()
+        health::gauges(self.engine.app());
+        self.metrics.as_ref().map_or_else(String::new, PrometheusHandle::render)
     }
 
     fn csrf_token<'a>(&'a self, _: &'a Inbound, headers: &'a HeaderMap) -> BoxFuture<'a, Option<String>> {
