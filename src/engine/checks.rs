@@ -5,6 +5,7 @@ use super::answer::Answer;
 use super::documents::{Documents, Source, Trust};
 use super::request::Operation;
 use crate::config::{Config, Mode};
+use crate::graphql::coerce::InputTypes;
 use crate::limits::cost::{CostTable, Estimate};
 use crate::limits::expand::expand;
 use crate::limits::json::{self, JsonRefusal};
@@ -34,6 +35,7 @@ pub struct Checks {
     pub documents: Documents,
     /// What each field costs.
     pub costs: CostTable,
+    inputs: InputTypes,
     /// Who may ask about the schema.
     pub introspection: Introspection,
 }
@@ -97,6 +99,7 @@ impl Checks {
             limits,
             documents: Documents::new(config)?,
             costs: CostTable::from_sdl(sdl)?,
+            inputs: InputTypes::from_sdl(sdl),
             introspection,
         })
     }
@@ -145,6 +148,9 @@ impl Checks {
         })?;
         let measured = shape(&document, selected, &self.limits.shape, &mut shadow)?;
         let variables = Variables::from_json(operation.variables.clone());
+        self.inputs
+            .check(selected, &variables)
+            .map_err(|message| Answer::refused("GRAPHQL_VALIDATION_FAILED", message))?;
         let estimate = self.costs.estimate(&document, selected, &variables);
         self.limits.cost.check(ViolationCode::QueryTooComplex, "cost", estimate.cost, &mut shadow)?;
         report(&shadow);

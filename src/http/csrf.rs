@@ -58,9 +58,16 @@ pub fn forces_preflight(headers: &HeaderMap) -> bool {
     let (Some(Ok(one)), None) = (types.next().map(http::HeaderValue::to_str), types.next()) else {
         return false;
     };
-    let essence = one.split(';').next().unwrap_or_default().trim();
+    let mut parts = one.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let is_utf8 = parts.all(|part| match part.split_once('=') {
+        Some((name, set)) if name.eq_ignore_ascii_case("charset") => {
+            set.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
     // A comma would let one server read another type out of it than the browser did.
-    essence.eq_ignore_ascii_case("application/json") && !one.contains(',')
+    essence.eq_ignore_ascii_case("application/json") && is_utf8 && !one.contains(',')
 }
 
 /// The token: `X-CSRF-Token`, or `X-XSRF-Token` as some clients send it; one value only.
