@@ -5,6 +5,7 @@ use crate::access::{Identity, TokenHash};
 use crate::app::App;
 use crate::error::Result;
 use entity::session::{Column, Entity};
+use entity::time::Timestamp;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use std::sync::Arc;
 
@@ -24,8 +25,16 @@ pub async fn authenticate(app: &App, token_hash: &TokenHash) -> Result<Option<Id
         .one(app.db.reader())
         .await?;
     let Some((session, Some(user))) = found else { return Ok(None) };
-    let identity = Identity { user: Arc::new(user), session: Arc::new(session) };
-    Ok(still_valid(app, &identity).then_some(identity))
+    let mut identity = Identity { user: Arc::new(user), session: Arc::new(session) };
+    if !still_valid(app, &identity) {
+        return Ok(None);
+    }
+    // Whoever keeps the identity keeps the time of this use: the row has it a moment later.
+    let now = app.clock.now();
+    if is_use_due(&identity, now) {
+        Arc::make_mut(&mut identity.session).last_seen_at = now;
+    }
+    Ok(Some(identity))
 }
 
 /// Whether `identity`, as it was read, may still be used. Notes the use now and then.
@@ -36,10 +45,15 @@ pub fn still_valid(app: &App, identity: &Identity) -> bool {
     if now >= session.expires_at || now >= idle_deadline(app, session) || !identity.user.is_active {
         return false;
     }
-    if now >= session.last_seen_at.plus_millis(SEEN_EVERY_MS) {
+    if is_use_due(identity, now) {
         note_use(app, identity);
     }
     true
+}
+
+/// Whether the last note is old enough for another.
+fn is_use_due(identity: &Identity, now: Timestamp) -> bool {
+    now >= identity.session.last_seen_at.plus_millis(SEEN_EVERY_MS)
 }
 
 /// Notes the use in the background; the request does not wait for it.
