@@ -163,6 +163,7 @@ impl App {
             refuse_newer(&db).await?;
             Migrator::up(db.writer(), None).await.map_err(StartError::Migration)?;
         }
+        db.check_writable().await.map_err(StartError::Database)?;
         Self::assemble(config, clock, db, keyring)
     }
 

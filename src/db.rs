@@ -5,15 +5,21 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use secrecy::ExposeSecret;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// One attempt to connect at start may take so long.
+const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// Handles to the database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -47,24 +53,10 @@ impl Db {
             count(&mut readers, &statements);
             return Ok(Self { readers, writers, statements });
         }
-        let mut pause = Duration::from_millis(100);
-        let mut waited = Duration::ZERO;
-        let patience = Duration::from_secs(config.database_start_timeout_seconds);
-        loop {
-            match Database::connect(options(config, &url, config.database_connections)).await {
-                Ok(mut pool) => {
-                    count(&mut pool, &statements);
-                    return Ok(Self { readers: pool.clone(), writers: pool, statements });
-                }
-                Err(error) if waited >= patience => return Err(error),
-                Err(error) => {
-                    tracing::warn!(%error, retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(0), "the database does not answer yet");
-                    tokio::time::sleep(pause).await;
-                    waited += pause;
-                    pause = (pause * 2).min(Duration::from_secs(3));
-                }
-            }
-        }
+        wait_for(&url, Duration::from_secs(config.database_start_timeout_seconds)).await?;
+        let mut pool = Database::connect(options(config, &url, config.database_connections)).await?;
+        count(&mut pool, &statements);
+        Ok(Self { readers: pool.clone(), writers: pool, statements })
     }
 
     /// For statements that change nothing.
@@ -90,12 +82,32 @@ impl Db {
     /// # Errors
     /// When no connection is to be had or the database refuses.
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
+        self.begin_to_write().await.map_err(Error::from)
+    }
+
+    async fn begin_to_write(&self) -> std::result::Result<DatabaseTransaction, DbErr> {
         let options = TransactionOptions {
             sqlite_transaction_mode: (self.backend() == DbBackend::Sqlite)
                 .then_some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.writers.begin_with_options(options).await.map_err(Error::from)
+        self.writers.begin_with_options(options).await
+    }
+
+    /// Finds out whether the migrated database can be written to.
+    ///
+    /// # Errors
+    /// It is locked, or may only be read.
+    pub async fn check_writable(&self) -> std::result::Result<(), DbErr> {
+        // Changes no row; but a file that may only be read refuses it, which BEGIN IMMEDIATE does not show.
+        let nothing = Query::update()
+            .table("sessions")
+            .value("mfa", false)
+            .and_where(Expr::val(1).eq(0))
+            .to_owned();
+        let txn = self.begin_to_write().await?;
+        txn.execute(&nothing).await?;
+        txn.rollback().await
     }
 
     /// Asks the database for a sign of life.
@@ -110,6 +122,33 @@ impl Db {
     #[must_use]
     pub fn statements(&self) -> u64 {
         self.statements.load(Ordering::Relaxed)
+    }
+}
+
+/// Waits until PostgreSQL takes a connection, for `patience` at most. One that refuses the user or does
+/// not have the database is not waited for.
+async fn wait_for(url: &str, patience: Duration) -> std::result::Result<(), DbErr> {
+    let mut pause = Duration::from_millis(100);
+    let mut waited = Duration::ZERO;
+    loop {
+        let attempt = async { PgConnection::connect(url).await?.close().await };
+        let error = match tokio::time::timeout(ATTEMPT, attempt).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                waited += ATTEMPT;
+                sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
+            }
+        };
+        let answered = error.as_database_error().is_some_and(|error| !error.is_transient_in_connect_phase());
+        if answered || waited >= patience {
+            return Err(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
+        }
+        let retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(0);
+        tracing::warn!(%error, retry_in_ms, "the database does not answer yet");
+        tokio::time::sleep(pause).await;
+        waited += pause;
+        pause = (pause * 2).min(Duration::from_secs(3));
     }
 }
 
@@ -131,7 +170,8 @@ fn options(config: &Config, url: &str, connections: u32) -> ConnectOptions {
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
-                .busy_timeout(Duration::from_secs(5))
+                // Shorter than `acquire_timeout`, so that a locked file is called that.
+                .busy_timeout(Duration::from_secs(2))
                 .pragma("trusted_schema", "OFF")
         });
     } else {
