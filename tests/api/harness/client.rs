@@ -25,11 +25,16 @@ pub struct Reply {
 impl Reply {
     /// Reads a response to its end.
     pub async fn of(response: Response) -> Self {
+        Self::try_of(response).await.unwrap()
+    }
+
+    /// The same; `None` when it breaks off.
+    pub async fn try_of(response: Response) -> Option<Self> {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let text = response.text().await.unwrap();
+        let text = response.text().await.ok()?;
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Self { status, headers, text, json }
+        Some(Self { status, headers, text, json })
     }
 
     /// What stands at `pointer` (`/a/0/b`) in the data; the test fails when nothing does.

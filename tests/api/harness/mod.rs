@@ -17,6 +17,7 @@
 
 #![allow(dead_code, reason = "a kit; not every tool is in use at all times")]
 
+pub mod binary;
 mod client;
 pub mod database;
 mod mail;
@@ -30,7 +31,7 @@ pub use database::Kind;
 pub use mail::{Mail, subjects};
 pub use server::TestServer;
 #[allow(unused_imports)]
-pub use server::{START, settings};
+pub use server::{START, settings, settled};
 
 /// What a test of `both!` may take.
 pub trait Given: Sized {

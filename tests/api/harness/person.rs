@@ -93,4 +93,11 @@ impl Client {
         let reply = self.query("{ me { id } }", json!({})).await;
         reply.json["data"]["me"]["id"] == self.id.as_str()
     }
+
+    /// Has the server know this session, so that counts of statements do not depend on who was first.
+    pub async fn warm(&self) {
+        for _ in 0..3 {
+            self.is_signed_in().await;
+        }
+    }
 }

@@ -39,6 +39,7 @@ pub fn settings() -> Vec<(&'static str, String)> {
         "PORTCULLIS_LIMIT_LOGIN",
         "PORTCULLIS_LIMIT_REGISTER",
         "PORTCULLIS_LIMIT_API",
+        "PORTCULLIS_LIMIT_USER",
         "PORTCULLIS_LIMIT_ADMIN",
         "PORTCULLIS_LIMIT_ADDRESS",
         "PORTCULLIS_LIMIT_COST",
@@ -66,6 +67,8 @@ pub struct Parts {
     pub engine: Engine,
     pub(super) http: reqwest::Client,
     stop: CancellationToken,
+    /// Tasks that run as long as the server does.
+    lasting: usize,
     folder: TempDir,
     #[allow(dead_code, reason = "dropped last")]
     database: TestDatabase,
@@ -115,8 +118,18 @@ impl TestServer {
         let door = Door::new(Arc::clone(&app.config), app.clock.clone(), backend);
         let stop = CancellationToken::new();
         tokio::spawn(http::serve(door, listener, stop.clone().cancelled_owned()));
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self(Arc::new(Parts { app, address, kind, engine, http, stop, folder, database }))
+        let http = reqwest::Client::builder().no_proxy().user_agent("portcullis-tests/1").build().unwrap();
+        Self(Arc::new(Parts {
+            lasting: app.tasks.len(),
+            app,
+            address,
+            kind,
+            engine,
+            http,
+            stop,
+            folder,
+            database,
+        }))
     }
 
     /// The address of `path`.
@@ -176,4 +189,34 @@ impl TestServer {
     pub async fn all_events(&self) -> i64 {
         self.number("SELECT COUNT(*) FROM audit_events").await
     }
+
+    /// Every row of `table` as one text: strings as they are, bytes both as text and in hexadecimal.
+    pub async fn dump(&self, table: &str) -> String {
+        let statement = Statement::from_string(self.app.db.backend(), format!("SELECT * FROM {table}"));
+        let rows = self.app.db.writer().query_all_raw(statement).await.unwrap();
+        assert!(!rows.is_empty(), "{table} has rows");
+        let mut text = String::new();
+        for row in rows {
+            for column in row.column_names() {
+                if let Ok(value) = row.try_get::<String>("", &column) {
+                    text.push_str(&value);
+                } else if let Ok(value) = row.try_get::<Vec<u8>>("", &column) {
+                    text.push_str(&String::from_utf8_lossy(&value));
+                    text.push_str(&hex::encode(value));
+                }
+                text.push('\n');
+            }
+        }
+        text
+    }
+}
+
+/// Waits until what requests left to do in the background is done.
+pub async fn settled(server: &TestServer) {
+    let done = async {
+        while server.app.tasks.len() > server.lasting {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), done).await.expect("background work ends");
 }
