@@ -57,6 +57,7 @@ const CASES: &[Case] = &[
         About::Nothing,
         "mutation { login(input: { identifier: \"nobody\", password: \"wrong\" }) { status } }",
     ),
+    ("Query.auditIntegrity", About::Nothing, "{ auditIntegrity { __typename } }"),
     ("Query.bans", About::Nothing, "{ bans { edges { node { id } } } }"),
     (
         "Mutation.banAddress",
