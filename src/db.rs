@@ -100,11 +100,8 @@ impl Db {
     /// It is locked, or may only be read.
     pub async fn check_writable(&self) -> std::result::Result<(), DbErr> {
         // Changes no row; but a file that may only be read refuses it, which BEGIN IMMEDIATE does not show.
-        let nothing = Query::update()
-            .table("sessions")
-            .value("mfa", false)
-            .and_where(Expr::val(1).eq(0))
-            .to_owned();
+        let nothing =
+            Query::update().table("sessions").value("mfa", false).and_where(Expr::val(1).eq(0)).to_owned();
         let txn = self.begin_to_write().await?;
         txn.execute(&nothing).await?;
         txn.rollback().await

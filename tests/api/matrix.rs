@@ -65,6 +65,63 @@ const CASES: &[Case] = &[
         "mutation { banAddress(input: { address: \"192.0.2.1\", reason: \"r\" }) { ban { id } } }",
     ),
     ("Mutation.liftBan", About::Ban, "mutation($id: ID!) { liftBan(input: { id: $id }) { __typename } }"),
+    (
+        "Mutation.completeMfaLogin",
+        About::Nothing,
+        "mutation { completeMfaLogin(input: { mfaToken: \"none\", code: \"000000\" }) { status } }",
+    ),
+    (
+        "Mutation.reauthenticate",
+        About::Nothing,
+        "mutation { reauthenticate(input: { password: \"wrong\" }) { __typename } }",
+    ),
+    (
+        "Mutation.changePassword",
+        About::Nothing,
+        "mutation { changePassword(input: { currentPassword: \"wrong\", newPassword: \"short\" }) { __typename } }",
+    ),
+    (
+        "Mutation.requestPasswordReset",
+        About::Nothing,
+        "mutation { requestPasswordReset(input: { email: \"nobody@example.org\" }) { __typename } }",
+    ),
+    (
+        "Mutation.resetPassword",
+        About::Nothing,
+        "mutation { resetPassword(input: { token: \"none\", newPassword: \"quiet lantern under seven maps\" }) { __typename } }",
+    ),
+    (
+        "Mutation.changeEmail",
+        About::Nothing,
+        "mutation { changeEmail(input: { newEmail: \"newer@example.org\" }) { __typename } }",
+    ),
+    (
+        "Mutation.verifyEmail",
+        About::Nothing,
+        "mutation { verifyEmail(input: { token: \"none\" }) { __typename } }",
+    ),
+    (
+        "Mutation.updateProfile",
+        About::Nothing,
+        "mutation { updateProfile(input: { fullName: \"Some Body\" }) { __typename } }",
+    ),
+    ("Mutation.enrollMfa", About::Nothing, "mutation { enrollMfa { __typename } }"),
+    (
+        "Mutation.confirmMfa",
+        About::Nothing,
+        "mutation { confirmMfa(input: { code: \"000000\" }) { __typename } }",
+    ),
+    (
+        "Mutation.disableMfa",
+        About::Nothing,
+        "mutation { disableMfa(input: { code: \"000000\" }) { __typename } }",
+    ),
+    ("Mutation.regenerateBackupCodes", About::Nothing, "mutation { regenerateBackupCodes { __typename } }"),
+    (
+        "Mutation.resetUserMfa",
+        About::User,
+        "mutation($id: ID!) { resetUserMfa(input: { id: $id, reason: \"r\" }) { user { id } } }",
+    ),
     ("Mutation.logout", About::Nothing, "mutation { logout { done } }"),
     (
         "Mutation.revokeSession",

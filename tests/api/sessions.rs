@@ -103,7 +103,7 @@ both! {
         let value = bob.cookie().unwrap();
         let reply = bob.query("mutation { logout { done } }", json!({})).await.ok();
         assert!(reply.header("set-cookie").contains("Max-Age=0"));
-        assert!(reply.header("clear-site-data").contains("\"cookies\""));
+        assert!(reply.header("clear-site-data").contains("\"storage\""));
         assert_eq!(bob.cookie(), None, "the browser forgets it");
         bob.set_cookie(Some(value));
         assert!(!bob.is_signed_in().await, "and the server, too");
