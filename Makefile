@@ -26,7 +26,7 @@ scan: ## security scan: lints, dependencies, unsafe, secrets, SBOM, npm lock; re
 bench: ## criterion benches and the comparison with a bare server (docs/performance.md)
 	scripts/services scripts/bench $(ARGS)
 
-schema: ## refresh what is generated from the code: schema.graphql, docs/access-matrix.md, docs/asvs.md
+schema: ## refresh what is generated from the code: schema.graphql, the configuration reference, docs/asvs.md …
 	scripts/schema
 
 playground: ## build GraphiQL from npm, to be embedded by the next cargo build (needs Node 20)

@@ -90,6 +90,7 @@ pub const BANS: &[Ban] = &[
             "src/*/graphql/",
             "src/engine/",
             "src/server.rs",
+            "src/server/",
             "src/limits/",
         ],
         but_not: &[],
