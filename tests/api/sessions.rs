@@ -162,7 +162,7 @@ both! {
         }
     }
 
-    /// ASVS: 15.3.5
+    /// ASVS: 15.3.7
     async fn one_credential_at_a_time(server: TestServer) {
         let ada = server.user("ada").await;
         let bob = server.browser("bob").await;
