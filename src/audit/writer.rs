@@ -158,6 +158,10 @@ impl Auditor {
                 tx.commit_rows(missing).await?;
             }
         }
+        if count > 0 {
+            // It took them: it is back.
+            self.away_until.store(0, Ordering::Relaxed);
+        }
         let spool = self.spool.clone();
         let (emptied, lost) =
             tokio::task::spawn_blocking(move || spool.clear(bytes)).await.map_err(Error::internal)??;
