@@ -10,7 +10,8 @@ use crate::audit::spool::Spool;
 use crate::audit::writer::Parts;
 use crate::bus::Bus;
 use crate::clock::Clock;
-use crate::config::{Config, Mode};
+use crate::config::{Algorithm, Config, Mode};
+use crate::crypto::jwt::JwtSigner;
 use crate::crypto::password::{HashParams, PasswordHasher};
 use crate::crypto::{Keyring, KeyringError};
 use crate::db::Db;
@@ -60,6 +61,8 @@ pub struct State {
     pub limits: Store,
     /// Identities looked up lately.
     pub identities: IdentityCache,
+    /// Signed access tokens.
+    pub jwt: JwtSigner,
     /// Password hashing.
     pub hasher: HashPool,
     /// How mail leaves.
@@ -106,6 +109,9 @@ pub enum StartError {
     /// The keyring is not one.
     #[error("the master key is not usable: {0}")]
     Keyring(#[from] KeyringError),
+    /// The secret that signs access tokens is too short.
+    #[error("`jwt_secret` (PORTCULLIS_JWT_SECRET) is not usable: {0}")]
+    Jwt(#[from] crate::crypto::jwt::JwtError),
     /// The Redis address is not one.
     #[error("`redis_url` (PORTCULLIS_REDIS_URL) is not usable: {0}")]
     Redis(#[from] redis::RedisError),
@@ -206,6 +212,7 @@ impl App {
         let tasks = TaskTracker::new();
         let policy = policy(&config);
         let identities = IdentityCache::default();
+        let jwt = open_signer(&config, &keyring)?;
         Ok(Self(Arc::new(State {
             config: Arc::new(config),
             clock,
@@ -215,6 +222,7 @@ impl App {
             policy,
             limits,
             identities,
+            jwt,
             hasher,
             mail,
             audit,
@@ -299,6 +307,19 @@ fn open_limits(config: &Config, clock: &Clock) -> Result<Store, StartError> {
             let redis = RedisStore::new(url.expose_secret(), &RedisOptions::default())?;
             Ok(Store::Redis(Arc::new(Resilient::new(redis, memory, config.replicas, clock.clone()))))
         }
+    }
+}
+
+/// Seconds that an access token lives.
+const ACCESS_TOKEN_SECONDS: i64 = 900;
+
+/// The signer of access tokens that the configuration asks for: issued by this service, for this service.
+fn open_signer(config: &Config, keyring: &Keyring) -> Result<JwtSigner, StartError> {
+    let signer =
+        JwtSigner::new(keyring.clone(), &config.public_url, &config.public_url, ACCESS_TOKEN_SECONDS);
+    match (config.jwt_algorithm, &config.jwt_secret) {
+        (Algorithm::Hs256, Some(secret)) => Ok(signer.with_shared_secret(secret)?),
+        _ => Ok(signer),
     }
 }
 

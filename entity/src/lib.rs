@@ -14,6 +14,7 @@ pub mod factor;
 pub mod id;
 pub mod outbox;
 pub mod post;
+pub mod refresh_token;
 pub mod sealed;
 pub mod session;
 pub mod ticket;

@@ -12,6 +12,7 @@ mod m0004_audit_events;
 mod m0005_tickets;
 mod m0006_factors;
 mod m0007_mail;
+mod m0008_refresh_tokens;
 mod m0009_audit_guard;
 mod m0010_bans;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_tickets::Migration),
             Box::new(m0006_factors::Migration),
             Box::new(m0007_mail::Migration),
+            Box::new(m0008_refresh_tokens::Migration),
             Box::new(m0009_audit_guard::Migration),
             Box::new(m0010_bans::Migration),
         ]

@@ -49,6 +49,16 @@ impl Permission {
     }
 }
 
+/// The role's name on the wire.
+#[must_use]
+pub const fn name(role: Role) -> &'static str {
+    match role {
+        Role::User => "USER",
+        Role::Moderator => "MODERATOR",
+        Role::Admin => "ADMIN",
+    }
+}
+
 /// What `role` allows.
 #[must_use]
 pub const fn permissions(role: Role) -> &'static [Permission] {

@@ -59,6 +59,8 @@ pub enum Purpose {
     DocumentSigning,
     /// Turns identifiers (an e-mail address, a user name) into keys of the limits' counters.
     LimitKey,
+    /// Derives the token that follows a used refresh token.
+    Successor,
     /// Tells keys apart in a listing without showing them.
     Fingerprint,
 }
@@ -78,6 +80,7 @@ impl Purpose {
             Self::CheckpointSigning => ["checkpoint-signing", "", ""],
             Self::DocumentSigning => ["document-signing", "", ""],
             Self::LimitKey => ["limit-key", "", ""],
+            Self::Successor => ["successor", "", ""],
             Self::Fingerprint => ["fingerprint", "", ""],
         }
     }

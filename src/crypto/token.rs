@@ -5,6 +5,7 @@
 //! prefix enters the hash, so a token of one kind is never taken for another, and lets secret scanners
 //! find a leaked one. A plain hash suffices: 256 random bits cannot be searched.
 
+use super::keyring::{Keyring, Purpose};
 use super::random;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -70,6 +71,15 @@ impl Token {
         let length = URL_SAFE_NO_PAD.decode_slice(digits, &mut wide[..]).map_err(|_| TokenError)?;
         let secret = wide[..length].try_into().map_err(|_| TokenError)?;
         Ok(Self { kind, secret: Zeroizing::new(secret) })
+    }
+
+    /// The token of `kind` that follows this one, under key `number` of the ring: the same each time it is
+    /// asked for, and unknown to whoever has only this one. `None` without that key.
+    #[must_use]
+    pub fn successor(&self, keyring: &Keyring, number: u32, kind: TokenKind) -> Option<Self> {
+        let parts = [kind.prefix().as_bytes(), &self.secret[..]];
+        let secret = keyring.mac_with(number, Purpose::Successor, &parts)?;
+        Some(Self { kind, secret: Zeroizing::new(secret) })
     }
 
     /// What the token is for.

@@ -9,6 +9,8 @@ mod checks;
 pub mod documents;
 mod request;
 
+pub use async_graphql::parser::types::OperationType;
+
 pub use admission::{Admitted, Part, admit, refund};
 pub use answer::{Answer, Cost, Outcome};
 pub use checks::{Checks, Introspection, Prepared};

@@ -36,6 +36,8 @@ pub struct ReauthenticatePayload {
     session: Session,
     /// TOKEN: its new token.
     token: Option<String>,
+    /// TOKEN: for `refreshSession`; the one before is void.
+    refresh_token: Option<String>,
     /// COOKIE: to send back as `X-CSRF-Token`.
     csrf_token: Option<String>,
 }
@@ -135,8 +137,8 @@ impl MfaMutation {
         let (app, origin) = (&request.app, &request.origin);
         let opened =
             step_up::reauthenticate(app, origin, me, input.password.into(), input.code.as_deref()).await?;
-        let Renewed { session, token, csrf_token } = Renewed::new(request, opened);
-        Ok(Some(ReauthenticatePayload { session, token, csrf_token }))
+        let Renewed { session, token, refresh_token, csrf_token } = Renewed::new(request, opened);
+        Ok(Some(ReauthenticatePayload { session, token, refresh_token, csrf_token }))
     }
 
     /// Begins to add an authenticator app.

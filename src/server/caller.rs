@@ -4,10 +4,11 @@ use crate::access::cache::Entry;
 use crate::access::{Identity, TokenHash, Viewer};
 use crate::app::App;
 use crate::audit::Origin;
-use crate::crypto::{Token, TokenKind};
+use crate::crypto::{Token, TokenKind, digest};
 use crate::engine::{Admitted, Answer, Part, admit};
 use crate::error::{Error, Result};
 use crate::limits::cost::Estimate;
+use crate::sessions::authenticate::SessionKey;
 use crate::sessions::{authenticate, cookie};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
@@ -33,11 +34,13 @@ impl From<Error> for Refused {
     }
 }
 
-/// What a request presents to say who it is, as the digest of a token; `None` for text that is none.
-#[derive(Debug, Clone, Copy)]
+/// What a request presents to say who it is: the digest of a token; `None` for text that is none.
+#[derive(Debug, Clone)]
 pub(super) enum Credentials {
     None,
     Bearer(Option<TokenHash>),
+    /// A signed access token, not verified yet.
+    Access(String),
     Cookie(Option<TokenHash>),
 }
 
@@ -77,6 +80,9 @@ impl Credentials {
 
     /// A session token that stands where a Bearer token does.
     pub(super) fn bearer(text: &str) -> Self {
+        if text.contains('.') {
+            return Self::Access(text.to_owned());
+        }
         Self::Bearer(Token::parse(TokenKind::Session, text).ok().map(|token| token.hash()))
     }
 
@@ -85,15 +91,27 @@ impl Credentials {
     }
 
     /// Whether it was sent on purpose, not by a browser on its own.
-    pub(super) const fn is_bearer(self) -> bool {
-        matches!(self, Self::Bearer(_))
+    pub(super) const fn is_bearer(&self) -> bool {
+        matches!(self, Self::Bearer(_) | Self::Access(_))
     }
 
-    /// The digest of the token, if it can be one at all.
-    pub(super) const fn token_hash(self) -> Option<TokenHash> {
+    /// Under which digest the identity is kept, if the credential can prove one at all.
+    pub(super) fn token_hash(&self) -> Option<TokenHash> {
         match self {
             Self::None => None,
-            Self::Bearer(hash) | Self::Cookie(hash) => hash,
+            Self::Bearer(hash) | Self::Cookie(hash) => *hash,
+            Self::Access(text) => Some(digest::sha256(text.as_bytes())),
+        }
+    }
+
+    /// What to look the session up by. An access token is verified each time: it may have expired.
+    fn key(&self, app: &App) -> Option<SessionKey> {
+        match self {
+            Self::Access(text) => {
+                let claims = app.jwt.verify(text, app.clock.now()).ok()?;
+                claims.sid.parse().ok().map(SessionKey::Id)
+            }
+            _ => self.token_hash().map(SessionKey::Token),
         }
     }
 }
@@ -105,13 +123,13 @@ impl Credentials {
 /// the address's share first, so that guessing tokens does not reach the database without limit.
 pub(super) async fn admit_caller(
     app: &App,
-    credentials: Credentials,
+    credentials: &Credentials,
     origin: &Origin,
     estimate: &Estimate,
 ) -> Result<(Viewer, Admitted), Refused> {
     let by_bearer = credentials.is_bearer();
     let fits = |identity: &Identity| identity.by_cookie() != by_bearer;
-    let Some(hash) = credentials.token_hash() else {
+    let Some((hash, key)) = credentials.token_hash().zip(credentials.key(app)) else {
         let admitted = admit(app, origin, None, estimate, Part::Whole).await?;
         return if by_bearer {
             Err(Error::Unauthenticated.into())
@@ -127,7 +145,7 @@ pub(super) async fn admit_caller(
                 authenticate::still_valid(app, &entry.identity).then_some(entry.identity)
             } else {
                 // Read after its epoch was known: good for as long as the epoch stays.
-                let found = authenticate::authenticate(app, &hash).await?;
+                let found = authenticate::authenticate(app, &key).await?;
                 match &found {
                     Some(identity) => {
                         app.identities.put(hash, Entry { identity: identity.clone(), epoch: admitted.epoch })
@@ -140,7 +158,7 @@ pub(super) async fn admit_caller(
         }
         None => {
             admit(app, origin, None, estimate, Part::Address).await?;
-            let found = authenticate::authenticate(app, &hash).await?;
+            let found = authenticate::authenticate(app, &key).await?;
             let admitted = admit(app, origin, found.as_ref(), estimate, Part::Rest).await?;
             if let Some(identity) = &found {
                 app.identities.put(hash, Entry { identity: identity.clone(), epoch: None });

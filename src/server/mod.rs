@@ -14,14 +14,13 @@ use crate::audit::spool::Standing;
 use crate::audit::{Event, Kind, Origin};
 use crate::crypto::csrf;
 use crate::defense::bans;
-use crate::engine::{Admitted, Answer, Engine, Outcome, Prepared};
+use crate::engine::{Admitted, Answer, Engine, OperationType, Outcome, Prepared};
 use crate::error::Error;
 use crate::http::{
     Backend, Close, GraphqlRequest, Inbound, Incident, IncidentKind, Media, Readiness, SocketSession,
     negotiate, operation, respond,
 };
-use crate::sessions::authenticate;
-use async_graphql::parser::types::OperationType;
+use crate::sessions::authenticate::{self, SessionKey};
 use bytes::Bytes;
 use caller::{Credentials, Refused, admit_caller};
 use entity::audit_event::Status;
@@ -95,13 +94,16 @@ impl Server {
         origin: &Origin,
         prepared: &Prepared,
     ) -> std::result::Result<(Viewer, Admitted), Refused> {
-        admit_caller(self.engine.app(), Credentials::of(headers)?, origin, &prepared.estimate).await
+        admit_caller(self.engine.app(), &Credentials::of(headers)?, origin, &prepared.estimate).await
     }
 
     /// The owner of the cookie session in `headers`, looked up afresh.
     async fn cookie_owner(&self, headers: &HeaderMap) -> Option<Identity> {
         let Ok(Credentials::Cookie(Some(hash))) = Credentials::of(headers) else { return None };
-        authenticate::authenticate(self.engine.app(), &hash).await.ok()?.filter(Identity::by_cookie)
+        authenticate::authenticate(self.engine.app(), &SessionKey::Token(hash))
+            .await
+            .ok()?
+            .filter(Identity::by_cookie)
     }
 
     /// Whether the request comes from a welcome page and carries a CSRF token of this very session
@@ -204,7 +206,7 @@ impl Backend for Server {
     }
 
     fn is_known(&self, headers: &HeaderMap) -> bool {
-        let hash = Credentials::of(headers).ok().and_then(Credentials::token_hash);
+        let hash = Credentials::of(headers).ok().and_then(|credentials| credentials.token_hash());
         hash.is_some_and(|hash| self.engine.app().identities.get(&hash).is_some())
     }
 
@@ -240,7 +242,7 @@ impl Backend for Server {
     }
 
     fn jwks(&self) -> Bytes {
-        Bytes::from_static(br#"{"keys":[]}"#)
+        Bytes::from(self.engine.app().jwt.jwks().to_string())
     }
 
     fn report(&self, incident: Incident) -> BoxFuture<'_, ()> {

@@ -1,15 +1,14 @@
 //! The session of one WebSocket: who opened it, and for how long it holds.
 
 use super::caller::{Credentials, Refused, admit_caller};
-use crate::access::{Identity, TokenHash};
+use crate::access::Identity;
 use crate::audit::Origin;
 use crate::bus::Message;
-use crate::engine::{Answer, Engine, Operation, Outcome};
+use crate::engine::{Answer, Engine, Operation, OperationType, Outcome};
 use crate::error::Error;
 use crate::http::SocketSession;
 use crate::limits::cost::Estimate;
-use crate::sessions::authenticate;
-use async_graphql::parser::types::OperationType;
+use crate::sessions::authenticate::{self, SessionKey};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
@@ -28,8 +27,8 @@ pub(super) struct Socket {
     engine: Engine,
     origin: Origin,
     credentials: Credentials,
-    /// Who opened it and with which token, if they signed in.
-    owner: Option<(Identity, TokenHash)>,
+    /// Who opened it, if they signed in.
+    owner: Option<Identity>,
 }
 
 impl Socket {
@@ -47,8 +46,8 @@ impl Socket {
         };
         // Opening counts like any operation; it costs nothing else.
         let estimate = Estimate { operations: 1, ..Estimate::default() };
-        let (viewer, _) = admit_caller(engine.app(), credentials, &origin, &estimate).await.ok()?;
-        let owner = viewer.identity().cloned().zip(credentials.token_hash());
+        let (viewer, _) = admit_caller(engine.app(), &credentials, &origin, &estimate).await.ok()?;
+        let owner = viewer.identity().cloned();
         Some(Self { engine, origin, credentials, owner })
     }
 
@@ -58,14 +57,14 @@ impl Socket {
             .map_err(|error| Answer::refused("BAD_REQUEST", error.to_string()))?;
         let prepared = self.engine.checks().prepare(operation)?;
         let app = self.engine.app();
-        let admission = admit_caller(app, self.credentials, &self.origin, &prepared.estimate).await;
+        let admission = admit_caller(app, &self.credentials, &self.origin, &prepared.estimate).await;
         let (viewer, admitted) = admission.map_err(|refused| match refused {
             Refused::Limit(answer) => *answer,
             Refused::Error(error) => {
                 Answer::failed(&error, self.origin.request_id.as_deref().unwrap_or_default())
             }
         })?;
-        if viewer.user_id() != self.owner.as_ref().map(|(owner, _)| owner.user_id()) {
+        if viewer.user_id() != self.owner.as_ref().map(Identity::user_id) {
             return Err(Answer::failed(
                 &Error::Unauthenticated,
                 self.origin.request_id.as_deref().unwrap_or_default(),
@@ -80,8 +79,8 @@ impl Socket {
 
     /// Whether the session is as it was when the socket was opened.
     async fn holds(&self) -> bool {
-        let Some((owner, hash)) = &self.owner else { return true };
-        match authenticate::authenticate(self.engine.app(), hash).await {
+        let Some(owner) = &self.owner else { return true };
+        match authenticate::authenticate(self.engine.app(), &SessionKey::Id(owner.session_id())).await {
             Ok(Some(now)) => now.role() == owner.role(),
             Ok(None) => false,
             // The database is away: nothing can be read through this socket either.
@@ -128,7 +127,7 @@ impl SocketSession for Socket {
     fn ended(&self) -> BoxFuture<'static, ()> {
         let socket = self.clone();
         async move {
-            let Some((owner, _)) = &socket.owner else { return std::future::pending().await };
+            let Some(owner) = &socket.owner else { return std::future::pending().await };
             let me = owner.user_id().uuid();
             let mut messages = socket.engine.app().bus.subscribe();
             loop {

@@ -4,6 +4,7 @@ use super::open::idle_deadline;
 use crate::access::{Identity, TokenHash};
 use crate::app::App;
 use crate::error::Result;
+use entity::id::SessionId;
 use entity::session::{Column, Entity};
 use entity::time::Timestamp;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -12,18 +13,28 @@ use std::sync::Arc;
 /// Milliseconds between two notes of when a session was last used.
 const SEEN_EVERY_MS: i64 = 60_000;
 
-/// The identity that the token with this hash proves: an unexpired session of an active account. `None`
-/// for anything else, whatever is wrong with it. One statement.
+/// What a proven credential names its session by.
+#[derive(Debug, Clone, Copy)]
+pub enum SessionKey {
+    /// The digest of the session's own token.
+    Token(TokenHash),
+    /// The session's id, from a verified access token.
+    Id(SessionId),
+}
+
+/// The identity that `key` proves: an unexpired session of an active account. `None` for anything else,
+/// whatever is wrong with it. One statement.
 ///
 /// # Errors
 /// When the database cannot.
-pub async fn authenticate(app: &App, token_hash: &TokenHash) -> Result<Option<Identity>> {
+pub async fn authenticate(app: &App, key: &SessionKey) -> Result<Option<Identity>> {
+    let named = match key {
+        SessionKey::Token(hash) => Column::TokenHash.eq(hash.to_vec()),
+        SessionKey::Id(id) => Column::Id.eq(*id),
+    };
     #[allow(clippy::disallowed_methods, reason = "scoped by the secret token")]
-    let found = Entity::find()
-        .filter(Column::TokenHash.eq(token_hash.to_vec()))
-        .find_also_related(entity::user::Entity)
-        .one(app.db.reader())
-        .await?;
+    let found =
+        Entity::find().filter(named).find_also_related(entity::user::Entity).one(app.db.reader()).await?;
     let Some((session, Some(user))) = found else { return Ok(None) };
     let mut identity = Identity { user: Arc::new(user), session: Arc::new(session) };
     if !still_valid(app, &identity) {

@@ -8,6 +8,7 @@
 //! - [`password`]: changing the password, and setting one by e-mail.
 //! - [`end`]: signing out and revoking.
 //! - [`list`]: the sessions that have not ended.
+//! - [`refresh`]: renewing a session without its owner.
 //! - [`graphql`]: the guarded fields.
 
 pub mod authenticate;
@@ -18,4 +19,5 @@ pub mod list;
 pub mod login;
 pub mod open;
 pub mod password;
+pub mod refresh;
 pub mod renew;

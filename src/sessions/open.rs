@@ -1,5 +1,6 @@
 //! Opening a session: a new 256-bit token, stored as its SHA-256 only (OWASP ASVS 7.2.3, 7.2.4).
 
+use super::refresh;
 use crate::app::App;
 use crate::audit::Origin;
 use crate::crypto::{Token, TokenKind, random};
@@ -18,6 +19,8 @@ pub struct Opened {
     pub session: Model,
     /// The secret that proves it.
     pub token: Token,
+    /// TOKEN transport: what renews it, once.
+    pub refresh: Option<Token>,
 }
 
 /// Opens a session for `user` and ends their oldest ones beyond the allowed number.
@@ -51,7 +54,11 @@ pub async fn open(
     };
     let session = row.insert(db).await?;
     end_surplus(app, db, user).await?;
-    Ok(Opened { session, token })
+    let refresh = match transport {
+        Transport::Token => Some(refresh::begin(app, db, session.id).await?),
+        Transport::Cookie => None,
+    };
+    Ok(Opened { session, token, refresh })
 }
 
 /// Ends the oldest sessions of `user` beyond `session_max_per_user` (OWASP ASVS 7.1.2).

@@ -4,11 +4,12 @@
 #![allow(clippy::disallowed_methods, reason = "scoped to the viewer's session")]
 
 use super::open::Opened;
+use super::refresh;
 use crate::access::Identity;
 use crate::app::App;
 use crate::crypto::{Token, TokenKind};
 use crate::error::{Error, Result};
-use entity::session::{Column, Entity};
+use entity::session::{Column, Entity, Transport};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
@@ -33,5 +34,10 @@ pub async fn renew(app: &App, db: &impl ConnectionTrait, me: &Identity, mfa: boo
         .exec_with_returning(db)
         .await?;
     let session = renewed.into_iter().next().ok_or(Error::Unauthenticated)?;
-    Ok(Opened { session, token })
+    // What renewed the old token renews nothing any more.
+    let refresh = match session.transport {
+        Transport::Token => Some(refresh::begin(app, db, session.id).await?),
+        Transport::Cookie => None,
+    };
+    Ok(Opened { session, token, refresh })
 }

@@ -32,5 +32,6 @@ mod schema;
 mod sessions;
 mod startup;
 mod statements;
+mod tokens;
 mod trail;
 mod websocket;

@@ -1,20 +1,19 @@
-//! Sessions in the schema.
+//! What goes into signing in and out, and what comes back.
 
-use super::login::{self, Login, SignedIn};
-use super::open::Opened;
-use super::{end, password};
 use crate::accounts::device;
 use crate::accounts::graphql::User;
 use crate::crypto::{Token, csrf};
 use crate::error::Result;
 use crate::graphql::context::RequestContext;
-use crate::graphql::directives::{cost, public, rate_limit, recent_auth, signed_in};
+use crate::graphql::directives::public;
 use crate::graphql::guard::declared;
-use crate::graphql::scalars::{DateTime, RateClass, Transport};
-use crate::graphql::{id, sealed};
+use crate::graphql::scalars::{DateTime, Transport};
+use crate::graphql::sealed;
+use crate::sessions::cookie;
+use crate::sessions::login::SignedIn;
+use crate::sessions::open::Opened;
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use entity::session::Model;
-use secrecy::SecretString;
 
 /// A sign-in that has not ended.
 #[derive(Debug, Clone)]
@@ -68,15 +67,15 @@ impl Session {
 #[derive(InputObject)]
 pub struct LoginInput {
     /// User name or e-mail address.
-    identifier: String,
+    pub(super) identifier: String,
     /// The password.
-    password: String,
+    pub(super) password: String,
     /// How the token is to travel.
     #[graphql(default_with = "Transport::Cookie")]
-    transport: Transport,
+    pub(super) transport: Transport,
     /// TOKEN: the `deviceToken` of an earlier sign-in on this device; better sent as `X-Device-Token`, which
     /// the limits see too. Browsers keep it in a cookie.
-    device_token: Option<String>,
+    pub(super) device_token: Option<String>,
 }
 
 /// How far a sign-in has come.
@@ -93,19 +92,25 @@ pub enum LoginStatus {
 #[graphql(directive = public::apply())]
 pub struct LoginPayload {
     /// How far it has come.
-    status: LoginStatus,
+    pub(super) status: LoginStatus,
     /// Who signed in.
-    user: Option<User>,
+    pub(super) user: Option<User>,
     /// The new session.
-    session: Option<Session>,
+    pub(super) session: Option<Session>,
     /// TOKEN: the session's token, for `Authorization: Bearer`.
-    token: Option<String>,
+    pub(super) token: Option<String>,
+    /// TOKEN: a signed token (JWT) of 15 minutes, for other services; this one takes it as Bearer too.
+    pub(super) access_token: Option<String>,
+    /// When that ends.
+    pub(super) access_token_expires_at: Option<DateTime>,
+    /// TOKEN: for `refreshSession`, once; used again, it ends the session.
+    pub(super) refresh_token: Option<String>,
     /// COOKIE: to send back as `X-CSRF-Token`.
-    csrf_token: Option<String>,
+    pub(super) csrf_token: Option<String>,
     /// MFA_REQUIRED: for `completeMfaLogin`, within five minutes.
-    mfa_token: Option<String>,
+    pub(super) mfa_token: Option<String>,
     /// TOKEN: marks this device; give it back at the next sign-in. It opens nothing.
-    device_token: Option<String>,
+    pub(super) device_token: Option<String>,
 }
 
 impl LoginPayload {
@@ -113,19 +118,33 @@ impl LoginPayload {
     #[must_use]
     pub fn signed_in(request: &RequestContext, done: SignedIn) -> Self {
         request.prove(done.user.id);
-        let Renewed { session, token, csrf_token } = Renewed::new(request, done.opened);
-        let by_cookie = session.0.transport == entity::session::Transport::Cookie;
+        let user = done.user;
+        let renewed = Renewed::new(request, done.opened);
+        let mut payload = Self::renewed(request, user, renewed);
+        let by_cookie = payload.csrf_token.is_some();
         if let Some(mark) = done.device.as_deref().filter(|_| by_cookie) {
             request.set_cookie(device::cookie(mark));
         }
+        payload.device_token = done.device.filter(|_| !by_cookie);
+        payload
+    }
+
+    /// The session has new tokens.
+    pub(super) fn renewed(request: &RequestContext, user: entity::user::Model, renewed: Renewed) -> Self {
+        let Renewed { session, token, refresh_token, csrf_token } = renewed;
+        let access = token.is_some().then(|| access_token(request, &user, &session.0));
+        let (access_token, access_token_expires_at) = access.unzip();
         Self {
             status: LoginStatus::SignedIn,
-            user: Some(User(done.user)),
+            user: Some(User(user)),
             session: Some(session),
             token,
+            access_token,
+            access_token_expires_at,
+            refresh_token,
             csrf_token,
             mfa_token: None,
-            device_token: done.device.filter(|_| !by_cookie),
+            device_token: None,
         }
     }
 
@@ -137,6 +156,9 @@ impl LoginPayload {
             user: None,
             session: None,
             token: None,
+            access_token: None,
+            access_token_expires_at: None,
+            refresh_token: None,
             csrf_token: None,
             mfa_token: Some(token.expose()),
             device_token: None,
@@ -151,6 +173,8 @@ pub struct Renewed {
     pub session: Session,
     /// TOKEN: its new token.
     pub token: Option<String>,
+    /// TOKEN: for `refreshSession`, once; the one before is void.
+    pub refresh_token: Option<String>,
     /// COOKIE: to send back as `X-CSRF-Token`.
     pub csrf_token: Option<String>,
 }
@@ -163,12 +187,32 @@ impl Renewed {
         let (token, csrf_token) = match session.transport {
             entity::session::Transport::Token => (Some(opened.token.expose()), None),
             entity::session::Transport::Cookie => {
-                request.set_cookie(super::cookie::issue(&request.app, &session, &opened.token));
+                request.set_cookie(cookie::issue(&request.app, &session, &opened.token));
                 (None, Some(csrf::issue(&request.app.keyring, session.id.uuid())))
             }
         };
-        Self { session: Session(session), token, csrf_token }
+        let refresh_token = opened.refresh.map(|token| token.expose());
+        Self { session: Session(session), token, refresh_token, csrf_token }
     }
+}
+
+/// A signed access token for `session`, and when it ends.
+fn access_token(
+    request: &RequestContext,
+    user: &entity::user::Model,
+    session: &entity::session::Model,
+) -> (String, DateTime) {
+    let role = crate::access::role::name(user.role);
+    let now = request.app.clock.now();
+    let (token, ends) = request.app.jwt.issue(&user.id.to_string(), &session.id.to_string(), role, now);
+    (token, ends.into())
+}
+
+/// What renews a session.
+#[derive(InputObject)]
+pub struct RefreshSessionInput {
+    /// The refresh token of the last answer. Absent: the cookie session of this request gets a new token.
+    pub(super) refresh_token: Option<String>,
 }
 
 /// The password has changed. The session's old token opens nothing any more.
@@ -176,27 +220,29 @@ impl Renewed {
 #[graphql(directive = public::apply())]
 pub struct ChangePasswordPayload {
     /// The session.
-    session: Session,
+    pub(super) session: Session,
     /// TOKEN: its new token.
-    token: Option<String>,
+    pub(super) token: Option<String>,
+    /// TOKEN: for `refreshSession`; the one before is void.
+    pub(super) refresh_token: Option<String>,
     /// COOKIE: to send back as `X-CSRF-Token`.
-    csrf_token: Option<String>,
+    pub(super) csrf_token: Option<String>,
 }
 
 /// The password at hand and the one to be.
 #[derive(InputObject)]
 pub struct ChangePasswordInput {
     /// The password at hand.
-    current_password: String,
+    pub(super) current_password: String,
     /// 15 characters or more, or 8 with a second factor.
-    new_password: String,
+    pub(super) new_password: String,
 }
 
 /// Whose password was forgotten.
 #[derive(InputObject)]
 pub struct RequestPasswordResetInput {
     /// The account's address.
-    email: String,
+    pub(super) email: String,
 }
 
 /// The same whether or not there is such an account.
@@ -204,16 +250,16 @@ pub struct RequestPasswordResetInput {
 #[graphql(directive = public::apply())]
 pub struct RequestPasswordResetPayload {
     /// The request was well formed.
-    accepted: bool,
+    pub(super) accepted: bool,
 }
 
 /// The token from the message and the password to be.
 #[derive(InputObject)]
 pub struct ResetPasswordInput {
     /// The token.
-    token: String,
+    pub(super) token: String,
     /// 15 characters or more, or 8 with a second factor.
-    new_password: String,
+    pub(super) new_password: String,
 }
 
 /// The password is set; nobody is signed in by that.
@@ -221,7 +267,7 @@ pub struct ResetPasswordInput {
 #[graphql(directive = public::apply())]
 pub struct ResetPasswordPayload {
     /// Always true.
-    done: bool,
+    pub(super) done: bool,
 }
 
 /// The session has ended.
@@ -229,14 +275,14 @@ pub struct ResetPasswordPayload {
 #[graphql(directive = public::apply())]
 pub struct LogoutPayload {
     /// Always true.
-    done: bool,
+    pub(super) done: bool,
 }
 
 /// Which session to end.
 #[derive(Debug, InputObject)]
 pub struct RevokeSessionInput {
     /// Its id; it must be the viewer's.
-    id: ID,
+    pub(super) id: ID,
 }
 
 /// The session has ended.
@@ -244,7 +290,7 @@ pub struct RevokeSessionInput {
 #[graphql(directive = public::apply())]
 pub struct RevokeSessionPayload {
     /// Its id.
-    revoked_id: ID,
+    pub(super) revoked_id: ID,
 }
 
 /// The other sessions have ended.
@@ -252,123 +298,5 @@ pub struct RevokeSessionPayload {
 #[graphql(directive = public::apply())]
 pub struct RevokeOtherSessionsPayload {
     /// How many they were.
-    revoked: i32,
-}
-
-/// Signing in and out.
-#[derive(Debug, Default)]
-pub struct SessionMutation;
-
-/// Signing in and out.
-#[Object(guard = "declared(\"Mutation\")")]
-impl SessionMutation {
-    /// Signs in by password. Unknown, wrong, locked and deactivated are not told apart.
-    #[graphql(
-        directive = public::apply(),
-        directive = rate_limit::apply(RateClass::Login),
-        directive = cost::apply(20, None)
-    )]
-    async fn login(&self, ctx: &Context<'_>, input: LoginInput) -> Result<Option<LoginPayload>> {
-        let request = RequestContext::of(ctx);
-        let attempt = login::Attempt {
-            identifier: &input.identifier,
-            password: SecretString::from(input.password),
-            transport: input.transport.into(),
-            device: input.device_token.as_deref().or(request.origin.device.as_deref()),
-        };
-        Ok(Some(match login::login(&request.app, &request.origin, attempt).await? {
-            Login::SignedIn(done) => LoginPayload::signed_in(request, *done),
-            Login::MfaRequired(token) => LoginPayload::mfa_required(&token),
-        }))
-    }
-
-    /// Changes the password. Other sessions end, and this one gets a new token.
-    #[graphql(
-        directive = signed_in::apply(),
-        directive = recent_auth::apply(),
-        directive = cost::apply(20, None)
-    )]
-    async fn change_password(
-        &self,
-        ctx: &Context<'_>,
-        input: ChangePasswordInput,
-    ) -> Result<Option<ChangePasswordPayload>> {
-        let request = RequestContext::of(ctx);
-        let (current, new) = (input.current_password.into(), input.new_password.into());
-        let opened =
-            password::change(&request.app, &request.origin, request.identity()?, current, new).await?;
-        let Renewed { session, token, csrf_token } = Renewed::new(request, opened);
-        Ok(Some(ChangePasswordPayload { session, token, csrf_token }))
-    }
-
-    /// Has a message sent with which a forgotten password can be replaced.
-    #[graphql(
-        directive = public::apply(),
-        directive = rate_limit::apply(RateClass::Register),
-        directive = cost::apply(10, None)
-    )]
-    async fn request_password_reset(
-        &self,
-        ctx: &Context<'_>,
-        input: RequestPasswordResetInput,
-    ) -> Result<Option<RequestPasswordResetPayload>> {
-        let request = RequestContext::of(ctx);
-        password::request_reset(&request.app, &request.origin, &input.email).await?;
-        Ok(Some(RequestPasswordResetPayload { accepted: true }))
-    }
-
-    /// Sets a new password by the token from the message, and ends all sessions.
-    #[graphql(
-        directive = public::apply(),
-        directive = rate_limit::apply(RateClass::Login),
-        directive = cost::apply(20, None)
-    )]
-    async fn reset_password(
-        &self,
-        ctx: &Context<'_>,
-        input: ResetPasswordInput,
-    ) -> Result<Option<ResetPasswordPayload>> {
-        let request = RequestContext::of(ctx);
-        password::reset(&request.app, &request.origin, &input.token, input.new_password.into()).await?;
-        Ok(Some(ResetPasswordPayload { done: true }))
-    }
-
-    /// Ends the session of this request.
-    #[graphql(directive = signed_in::apply())]
-    async fn logout(&self, ctx: &Context<'_>) -> Result<Option<LogoutPayload>> {
-        let request = RequestContext::of(ctx);
-        let identity = request.identity()?;
-        end::logout(&request.app, &request.origin, identity).await?;
-        if identity.by_cookie() {
-            request.set_cookie(super::cookie::expire(&request.app));
-            request.clear_site_data();
-        }
-        Ok(Some(LogoutPayload { done: true }))
-    }
-
-    /// Ends one of the viewer's sessions, this one or another.
-    #[graphql(directive = signed_in::apply())]
-    async fn revoke_session(
-        &self,
-        ctx: &Context<'_>,
-        input: RevokeSessionInput,
-    ) -> Result<Option<RevokeSessionPayload>> {
-        let request = RequestContext::of(ctx);
-        let identity = request.identity()?;
-        let session = id::parse("id", &input.id)?;
-        end::revoke(&request.app, &request.origin, identity, session).await?;
-        if session == identity.session_id() && identity.by_cookie() {
-            request.set_cookie(super::cookie::expire(&request.app));
-            request.clear_site_data();
-        }
-        Ok(Some(RevokeSessionPayload { revoked_id: input.id }))
-    }
-
-    /// Ends the viewer's sessions but the one of this request.
-    #[graphql(directive = signed_in::apply())]
-    async fn revoke_other_sessions(&self, ctx: &Context<'_>) -> Result<Option<RevokeOtherSessionsPayload>> {
-        let request = RequestContext::of(ctx);
-        let revoked = end::revoke_others(&request.app, &request.origin, request.identity()?).await?;
-        Ok(Some(RevokeOtherSessionsPayload { revoked: i32::try_from(revoked).unwrap_or(i32::MAX) }))
-    }
+    pub(super) revoked: i32,
 }
