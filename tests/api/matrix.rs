@@ -122,6 +122,11 @@ const CASES: &[Case] = &[
         About::User,
         "mutation($id: ID!) { resetUserMfa(input: { id: $id, reason: \"r\" }) { user { id } } }",
     ),
+    (
+        "Mutation.refreshSession",
+        About::Nothing,
+        "mutation { refreshSession(input: { refreshToken: \"none\" }) { __typename } }",
+    ),
     ("Mutation.logout", About::Nothing, "mutation { logout { done } }"),
     (
         "Mutation.revokeSession",
