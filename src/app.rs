@@ -6,6 +6,7 @@ use crate::audit::Auditor;
 use crate::audit::checkpoint::Checkpoints;
 use crate::audit::integrity::Integrity;
 use crate::audit::log::Log;
+use crate::audit::rollup::Rollup;
 use crate::audit::spool::Spool;
 use crate::audit::writer::Parts;
 use crate::bus::Bus;
@@ -15,7 +16,7 @@ use crate::crypto::jwt::JwtSigner;
 use crate::crypto::password::{HashParams, PasswordHasher};
 use crate::crypto::{Keyring, KeyringError};
 use crate::db::Db;
-use crate::defense::Matcher;
+use crate::defense::{Matcher, Watch};
 use crate::limits::Mode as LimitMode;
 use crate::limits::charge::Quota;
 use crate::limits::memory::MemoryStore;
@@ -73,6 +74,10 @@ pub struct State {
     pub checkpoints: Checkpoints,
     /// The trail's integrity, as far as it is known.
     pub integrity: Integrity,
+    /// Counts of the trail.
+    pub rollup: Rollup,
+    /// What the rules are told and remember.
+    pub watch: Watch,
     /// Who is banned, in memory.
     pub bans: Matcher,
     /// Work in the background, waited for at shutdown.
@@ -200,6 +205,7 @@ impl App {
         let limits = open_limits(&config, &clock)?;
         let folder = config.data_dir.join("audit");
         let most = config.audit_spool_max_mib.saturating_mul(1 << 20);
+        let watch = Watch::default();
         let audit = Auditor::new(Parts {
             db: db.clone(),
             bus: bus.clone(),
@@ -208,6 +214,7 @@ impl App {
             clock: clock.clone(),
             spool: Spool::new(folder.join("spool.jsonl"), most, keyring.clone()),
             log: open_audit_log(&config)?,
+            watch: watch.sender(),
         });
         let tasks = TaskTracker::new();
         let policy = policy(&config);
@@ -228,7 +235,9 @@ impl App {
             audit,
             checkpoints: Checkpoints::default(),
             integrity: Integrity::default(),
+            rollup: Rollup::default(),
             bans: Matcher::default(),
+            watch,
             tasks,
         })))
     }
@@ -250,7 +259,10 @@ pub fn ensure_data_dir(config: &Config) -> Result<(), StartError> {
 
 /// The keyring from the configuration; in development, from `master.key` in the data folder, which is
 /// made on the first start.
-fn open_keyring(config: &Config) -> Result<Keyring, StartError> {
+///
+/// # Errors
+/// When there is no usable key.
+pub fn open_keyring(config: &Config) -> Result<Keyring, StartError> {
     ensure_data_dir(config)?;
     if let Some(text) = &config.master_key {
         return Ok(Keyring::parse(text.expose_secret())?);

@@ -4,7 +4,7 @@ use crate::accounts::{attempts, letters, tickets};
 use crate::app::App;
 use crate::audit::checkpoint;
 use crate::bus::Message;
-use crate::defense::bans;
+use crate::defense::{bans, rules};
 use crate::mail::worker;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -13,6 +13,17 @@ use tokio_util::sync::CancellationToken;
 /// Starts the jobs on the application's task tracker; they end when `stop` is cancelled.
 pub fn start(app: &App, stop: &CancellationToken) {
     follow(app, stop);
+    watch(app, stop);
+    every(app, stop, Duration::from_secs(5), "rollup", |app| async move {
+        app.rollup.step(&app, 20).await.map(|_| ())
+    });
+    every(
+        app,
+        stop,
+        Duration::from_secs(1),
+        "limit store",
+        |app| async move { rules::limit_store(&app).await },
+    );
     every(app, stop, Duration::from_secs(1), "ban list", |app| async move { bans::refresh(&app).await });
     every(app, stop, Duration::from_secs(1), "audit spool", |app| async move { app.audit.replay().await });
     every(
@@ -71,6 +82,18 @@ fn follow(app: &App, stop: &CancellationToken) {
                 }
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => break,
+            }
+        }
+    });
+}
+
+/// Has the rules look at each failure, refusal and alert once it is recorded.
+fn watch(app: &App, stop: &CancellationToken) {
+    let (worker, stop) = (app.clone(), stop.clone());
+    app.tasks.spawn(async move {
+        while let Some(Some(row)) = stop.run_until_cancelled(worker.watch.next()).await {
+            if let Err(error) = rules::look(&worker, &row).await {
+                tracing::warn!(%error, "a rule could not look at an event");
             }
         }
     });

@@ -5,13 +5,14 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use entity::time::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use secrecy::ExposeSecret;
 use std::sync::Arc;
@@ -113,6 +114,19 @@ impl Db {
     /// When it does not answer.
     pub async fn ping(&self) -> Result<()> {
         self.readers.ping().await.map_err(Error::from)
+    }
+
+    /// The database server's clock; `None` where it is this machine's own.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn time(&self) -> Result<Option<Timestamp>> {
+        if self.backend() == DbBackend::Sqlite {
+            return Ok(None);
+        }
+        let sql = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint";
+        let row = self.readers.query_one_raw(Statement::from_sql_and_values(self.backend(), sql, [])).await?;
+        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.map(Timestamp))
     }
 
     /// How many statements have been sent so far (`BEGIN` and `COMMIT` aside), for tests and metrics.

@@ -15,6 +15,7 @@ pub mod id;
 pub mod outbox;
 pub mod post;
 pub mod refresh_token;
+pub mod rollup;
 pub mod sealed;
 pub mod session;
 pub mod ticket;

@@ -15,6 +15,7 @@ mod m0007_mail;
 mod m0008_refresh_tokens;
 mod m0009_audit_guard;
 mod m0010_bans;
+mod m0011_rollups;
 
 /// Every step, in order.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_refresh_tokens::Migration),
             Box::new(m0009_audit_guard::Migration),
             Box::new(m0010_bans::Migration),
+            Box::new(m0011_rollups::Migration),
         ]
     }
 }

@@ -8,6 +8,7 @@
 //! - [`heads`], [`verify`], [`integrity`]: whether the chains hold, from the command line and online.
 //! - [`checkpoint`]: signed statements of what the trail holds, to be kept elsewhere.
 //! - [`export`]: the trail for other tools.
+//! - [`rollup`]: counts by the hour, for an overview that never scans the trail.
 //! - [`search`]: reading the trail, filtered and paged.
 //! - [`graphql`]: the guarded fields.
 
@@ -19,6 +20,7 @@ pub mod graphql;
 pub mod heads;
 pub mod integrity;
 pub mod log;
+pub mod rollup;
 pub mod search;
 pub mod spool;
 pub mod verify;

@@ -35,13 +35,9 @@ pub struct Rollup(Mutex<State>);
 struct State {
     /// All chains below are closed and counted.
     counted_below: Uuid,
-    /// When old counts were last removed.
-    swept: Timestamp0,
+    /// The hour in which old counts were last removed.
+    swept: i64,
 }
-
-/// A time that begins at zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-struct Timestamp0(i64);
 
 /// One row, as far as it is counted.
 type Counted = (EventId, i64, Timestamp, String, Status, Option<Vec<u8>>);
@@ -82,10 +78,10 @@ impl Rollup {
                 }
             }
         }
-        state.counted_below = state.counted_below.max(boundary);
+        state.counted_below = Ord::max(state.counted_below, boundary);
         let hour = hour_of(app.clock.now()).0;
-        if state.swept.0 < hour {
-            state.swept = Timestamp0(hour);
+        if state.swept < hour {
+            state.swept = hour;
             sweep(app, Timestamp(hour - ADDRESS_HOURS * HOUR)).await?;
         }
         Ok(true)
@@ -94,10 +90,7 @@ impl Rollup {
 
 async fn sweep(app: &App, before: Timestamp) -> Result<()> {
     #[allow(clippy::disallowed_methods, reason = "old counts, nobody's")]
-    addresses::Entity::delete_many()
-        .filter(addresses::Column::Hour.lt(before))
-        .exec(app.db.writer())
-        .await?;
+    addresses::Entity::delete_many().filter(addresses::Column::Hour.lt(before)).exec(app.db.writer()).await?;
     Ok(())
 }
 
@@ -141,9 +134,7 @@ async fn count(app: &App, head: &Head, position: Option<i64>) -> Result<Option<i
     let kinds = kinds.into_iter().map(|((hour, event_type, _), (status, count))| {
         events::Model { hour: Timestamp(hour), event_type, status, count }.into_active_model()
     });
-    let add = |table: &'static str| {
-        Expr::col((table, "count")).add(Expr::col(("excluded", "count")))
-    };
+    let add = |table: &'static str| Expr::col((table, "count")).add(Expr::col(("excluded", "count")));
     let mut conflict =
         OnConflict::columns([events::Column::Hour, events::Column::EventType, events::Column::Status]);
     conflict.value(events::Column::Count, add("audit_rollups"));
@@ -288,8 +279,7 @@ async fn top_addresses(app: &App, since: Timestamp) -> Result<Vec<(String, i64)>
             plain.insert(row.id, address.expose_secret().to_owned());
         }
     }
-    let named = top.into_iter().filter_map(|(index, count)| {
-        Some((plain.get(samples.get(&index)?)?.clone(), count))
-    });
+    let named =
+        top.into_iter().filter_map(|(index, count)| Some((plain.get(samples.get(&index)?)?.clone(), count)));
     Ok(named.collect())
 }

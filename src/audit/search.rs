@@ -32,7 +32,8 @@ pub struct Filter {
 }
 
 /// The smallest UUIDv7 of the millisecond `at`: ids are in order of time, so time is a range of ids.
-pub(super) fn first_id(at: Timestamp) -> EventId {
+#[must_use]
+pub fn first_id(at: Timestamp) -> EventId {
     let millis = u128::try_from(at.0.max(0)).unwrap_or(0) & 0xffff_ffff_ffff;
     EventId(Uuid::from_u128(millis << 80))
 }

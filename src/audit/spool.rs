@@ -14,11 +14,11 @@ use entity::sealed::{Sealed, SealedField};
 use sea_orm::ActiveEnum;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 /// Marks a line of the spool.
@@ -38,8 +38,6 @@ struct Inner {
     path: PathBuf,
     most: u64,
     keyring: Keyring,
-    /// Held while the file is written or emptied.
-    file: Mutex<()>,
     bytes: AtomicU64,
     full: AtomicBool,
     lost: AtomicU64,
@@ -142,7 +140,6 @@ impl Spool {
             path,
             most,
             keyring,
-            file: Mutex::new(()),
             bytes: AtomicU64::new(bytes),
             full: AtomicBool::new(bytes >= most),
             lost: AtomicU64::new(0),
@@ -161,6 +158,14 @@ impl Spool {
         }
     }
 
+    /// How it stands on the disk: other processes of this host, such as a command, write there as well.
+    #[must_use]
+    pub fn look(&self) -> Standing {
+        let bytes = fs::metadata(&self.0.path).map_or(0, |found| found.len());
+        self.0.bytes.store(bytes, Ordering::Relaxed);
+        self.standing()
+    }
+
     /// Puts `rows` on the disk, all or none; returns once they are there. Blocks.
     ///
     /// # Errors
@@ -168,29 +173,33 @@ impl Spool {
     /// `INTERNAL` when the disk cannot.
     pub fn append(&self, rows: &[Model]) -> Result<()> {
         let text: String = rows.iter().map(|row| line(&self.0.keyring, row)).collect();
-        let length = text.len() as u64;
-        let _held = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = self.0.bytes.load(Ordering::Relaxed);
-        if bytes + length > self.0.most {
-            self.0.full.store(true, Ordering::Relaxed);
-            if rows.iter().all(|row| row.status == Status::Denied) {
-                self.0.lost.fetch_add(rows.len() as u64, Ordering::Relaxed);
-                return Ok(());
-            }
-            return Err(Error::Overloaded { retry_after: 5 });
+        // Once full it stays so until it is emptied: nothing slips in behind what was refused.
+        let fits = !self.0.full.load(Ordering::Relaxed) && self.write(&text).map_err(Error::internal)?;
+        if fits {
+            return Ok(());
         }
-        self.write(&text, bytes).map_err(Error::internal)?;
-        self.0.bytes.store(bytes + length, Ordering::Relaxed);
-        Ok(())
+        self.0.full.store(true, Ordering::Relaxed);
+        if rows.iter().all(|row| row.status == Status::Denied) {
+            self.0.lost.fetch_add(rows.len() as u64, Ordering::Relaxed);
+            return Ok(());
+        }
+        Err(Error::Overloaded { retry_after: 5 })
     }
 
-    fn write(&self, text: &str, bytes: u64) -> std::io::Result<()> {
+    /// Adds `text` if there is room.
+    fn write(&self, text: &str) -> io::Result<bool> {
         let path = &self.0.path;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
         let new = !path.exists();
         let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        // Until the file is closed: against other threads and other processes.
+        file.lock()?;
+        let bytes = file.metadata()?.len();
+        if bytes + text.len() as u64 > self.0.most {
+            return Ok(false);
+        }
         let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
         if written.is_err() {
             // Half a line must not stand before the next one.
@@ -200,57 +209,59 @@ impl Spool {
         if new && let Some(folder) = path.parent() {
             File::open(folder)?.sync_all()?;
         }
-        Ok(())
+        self.0.bytes.store(bytes + text.len() as u64, Ordering::Relaxed);
+        Ok(true)
     }
 
-    /// The rows that wait, in order. A line that was not finished (the process was killed, so nobody was
-    /// answered) or that does not open is left out, and said. Blocks.
+    /// The rows that wait, in order, and how many bytes they are. A line that was not finished (the process
+    /// was killed, so nobody was answered) or that does not open is left out, and said. Blocks.
     ///
     /// # Errors
     /// When the disk cannot.
-    pub fn read(&self) -> Result<Vec<Model>> {
-        let mut text = String::new();
-        match File::open(&self.0.path) {
-            Ok(mut file) => file.read_to_string(&mut text).map_err(Error::internal)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+    pub fn read(&self) -> Result<(Vec<Model>, u64)> {
+        let text = match fs::read(&self.0.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
             Err(error) => return Err(Error::internal(error)),
         };
         let mut rows = Vec::new();
-        for (number, text) in text.lines().enumerate() {
+        for (number, text) in String::from_utf8_lossy(&text).lines().enumerate() {
             match row(&self.0.keyring, text) {
                 Some(row) => rows.push(row),
                 None => tracing::error!(line = number + 1, "a line of the audit spool does not open"),
             }
         }
-        Ok(rows)
+        Ok((rows, text.len() as u64))
     }
 
-    /// Empties the spool once `rows` of it are in the trail, unless more came meanwhile; returns whether it
-    /// is empty and how many refusals were lost while it was full. Blocks.
+    /// Empties the spool once the `read` bytes of it are in the trail, unless more came meanwhile; returns
+    /// whether it is empty and how many refusals were lost while it was full. Blocks.
     ///
     /// # Errors
     /// When the disk cannot.
-    pub fn clear(&self, read_bytes: u64) -> Result<(bool, u64)> {
-        let _held = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.0.bytes.load(Ordering::Relaxed) != read_bytes {
-            return Ok((false, 0));
-        }
-        let emptied = OpenOptions::new().write(true).open(&self.0.path).and_then(|file| {
-            file.set_len(0)?;
-            file.sync_all()
-        });
-        match emptied {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::internal(error)),
-            _ => {}
+    pub fn clear(&self, read: u64) -> Result<(bool, u64)> {
+        match self.cut(read) {
+            Ok(true) => {}
+            Ok(false) => return Ok((false, 0)),
+            Err(error) => return Err(Error::internal(error)),
         }
         self.0.bytes.store(0, Ordering::Relaxed);
         self.0.full.store(false, Ordering::Relaxed);
         Ok((true, self.0.lost.swap(0, Ordering::Relaxed)))
     }
 
-    /// Its size now.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.0.bytes.load(Ordering::Relaxed)
+    fn cut(&self, read: u64) -> io::Result<bool> {
+        let file = match OpenOptions::new().write(true).open(&self.0.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(read == 0),
+            Err(error) => return Err(error),
+        };
+        file.lock()?;
+        if file.metadata()?.len() != read {
+            return Ok(false);
+        }
+        file.set_len(0)?;
+        file.sync_all()?;
+        Ok(true)
     }
 }

@@ -6,6 +6,7 @@
 
 use super::chain::{self, Head};
 use super::checkpoint::{Checkpoint, Fold};
+use super::heads;
 use crate::app::App;
 use crate::error::Result;
 use entity::audit_event::{Column, Entity, Model};
@@ -211,4 +212,52 @@ impl Expected {
         self.next += 1;
         Ok(())
     }
+}
+
+/// Rows of each chain that [`tail`] looks at.
+const TAIL: u64 = 100;
+
+/// A quick look: the last rows of each chain that is still open, and the ends of all chains that
+/// `checkpoint` knows as open.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn tail(app: &App, checkpoint: Option<&Checkpoint>) -> Result<Option<Broken>> {
+    let boundary = heads::boundary(app.clock.now());
+    for head in heads::from(app.db.reader(), boundary, None).await? {
+        #[allow(clippy::disallowed_methods, reason = "verification shows no row")]
+        let query = Entity::find().filter(Column::Chain.eq(head.chain)).order_by_desc(Column::Seq);
+        let mut rows = query.limit(TAIL + 1).all(app.db.reader()).await?;
+        rows.reverse();
+        let mut rows = rows.iter();
+        let first = rows.next().filter(|row| row.seq > 1);
+        let mut at = first.map_or_else(
+            || Head::genesis(head.chain),
+            |row| Head { chain: row.chain, seq: row.seq, mac: row.mac.clone() },
+        );
+        let rest =
+            if at.seq == 0 { query_from_start(app, head.chain).await? } else { rows.cloned().collect() };
+        for row in rest {
+            if row.seq != at.seq + 1 || !chain::verify(&app.keyring, &at.mac, &row) {
+                let what = "the row is missing, changed, moved or put in";
+                return Ok(Some(Broken { chain: row.chain, seq: at.seq + 1, what }));
+            }
+            at = Head { chain: row.chain, seq: row.seq, mac: row.mac };
+        }
+    }
+    for stood in checkpoint.map(|checkpoint| &checkpoint.open[..]).unwrap_or_default() {
+        let reached = heads::head(app.db.reader(), stood.chain).await?.map_or(0, |head| head.seq);
+        if reached < stood.seq {
+            let what = "the end of the chain is missing; the checkpoint knows more rows";
+            return Ok(Some(Broken { chain: stood.chain, seq: reached + 1, what }));
+        }
+    }
+    Ok(None)
+}
+
+/// The first rows of a short chain.
+async fn query_from_start(app: &App, chain: Uuid) -> Result<Vec<Model>> {
+    #[allow(clippy::disallowed_methods, reason = "verification shows no row")]
+    let query = Entity::find().filter(Column::Chain.eq(chain)).order_by_asc(Column::Seq);
+    Ok(query.limit(TAIL).all(app.db.reader()).await?)
 }

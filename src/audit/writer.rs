@@ -22,6 +22,7 @@ use sea_orm::{
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
 
 /// Writes the trail. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,6 +35,7 @@ pub struct Auditor {
     lanes: Arc<Lanes>,
     spool: Spool,
     log: Log,
+    watch: mpsc::Sender<audit_event::Model>,
     /// Until then (milliseconds of the monotonic clock) the database counts as away.
     away_until: Arc<AtomicU64>,
 }
@@ -60,6 +62,8 @@ pub struct Parts {
     pub spool: Spool,
     /// Where each event goes as a JSON line.
     pub log: Log,
+    /// Who looks at failures, refusals and alerts.
+    pub watch: mpsc::Sender<audit_event::Model>,
 }
 
 /// A transaction that ends with an audit event. Dropped without commit, it changes nothing.
@@ -74,9 +78,9 @@ impl Auditor {
     /// A writer. SQLite has one writer at a time, so one lane; PostgreSQL gets several.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { db, bus, limits, keyring, clock, spool, log } = parts;
+        let Parts { db, bus, limits, keyring, clock, spool, log, watch } = parts;
         let lanes = Arc::new(Lanes::new(if db.backend() == DbBackend::Sqlite { 1 } else { 8 }));
-        Self { db, bus, limits, keyring, clock, lanes, spool, log, away_until: Arc::default() }
+        Self { db, bus, limits, keyring, clock, lanes, spool, log, watch, away_until: Arc::default() }
     }
 
     /// Begins a change.
@@ -136,12 +140,12 @@ impl Auditor {
     /// # Errors
     /// When the database or the disk cannot; what is in the trail by then is not written again.
     pub async fn replay(&self) -> Result<()> {
-        if self.spool.standing() == Standing::Empty {
+        if self.spool.look() == Standing::Empty {
             return Ok(());
         }
-        let bytes = self.spool.bytes();
         let spool = self.spool.clone();
-        let rows = tokio::task::spawn_blocking(move || spool.read()).await.map_err(Error::internal)??;
+        let (rows, bytes) =
+            tokio::task::spawn_blocking(move || spool.read()).await.map_err(Error::internal)??;
         let count = rows.len();
         for batch in rows.chunks(REPLAY) {
             let tx = self.open().await?;
@@ -166,6 +170,7 @@ impl Auditor {
         let (emptied, lost) =
             tokio::task::spawn_blocking(move || spool.clear(bytes)).await.map_err(Error::internal)??;
         if emptied {
+            self.away_until.store(0, Ordering::Relaxed);
             tracing::info!(count, lost, "the audit spool is in the trail");
             let event = Event::success(Kind::Degraded, "audit spool")
                 .status(if lost > 0 { Status::Alert } else { Status::Success })
@@ -278,12 +283,15 @@ impl Tx {
         } else {
             Vec::new()
         };
+        let watched: Vec<_> = rows.iter().filter(|row| row.status != Status::Success).cloned().collect();
         let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
         audit_event::Entity::insert_many(rows).exec_without_returning(&txn).await?;
         txn.commit().await?;
         *lane = Some(head);
         drop(lane);
         lines.into_iter().for_each(|line| auditor.log.send(line));
+        // A full queue is a flood of failures: the rules count in the trail, so the next one shows them all.
+        watched.into_iter().for_each(|row| drop(auditor.watch.try_send(row)));
         for message in after {
             // The epoch first: whoever hears the message and looks again sees the change.
             if let Message::IdentityChanged { user } = message {

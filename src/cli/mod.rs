@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod ban;
 mod commands;
+mod doctor;
 mod serve;
 
 use crate::config::{Config, Sources};
@@ -49,6 +50,13 @@ enum Command {
     Ban {
         #[command(subcommand)]
         action: ban::Ban,
+    },
+    /// Look at everything that a server needs: configuration, database, migrations, Redis, keys, TLS, mail,
+    /// clock, file modes, audit trail. Ends with 0 unless something fails.
+    Doctor {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
     },
     /// Print shell completions, such as `portcullis completions bash > /etc/bash_completion.d/portcullis`.
     Completions {
@@ -151,6 +159,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Migrate { step } => commands::migrate(&config, step).await,
             Command::Admin { action } => admin::run(config, action).await,
             Command::Config { .. } => commands::config_is_good(&config),
+            Command::Doctor { json } => doctor::run(config, json).await,
             Command::Audit { action } => audit::run(config, action).await,
             Command::Ban { action } => ban::run(config, action).await,
             Command::Schema | Command::Keys { .. } | Command::Completions { .. } => Ok(()),

@@ -88,6 +88,12 @@ pub(super) fn contradictions(config: &Config, problems: &mut Vec<String>) {
         !one_of(&config.suspicious_requests, &["monitor", "block"]),
         "`suspicious_requests` (PORTCULLIS_SUSPICIOUS_REQUESTS) must be `monitor` or `block`",
     );
+    for rule in &config.rule_bans.0 {
+        refuse(
+            !one_of(rule, &["login", "spraying", "mfa", "ids"]),
+            "`rule_bans` (PORTCULLIS_RULE_BANS) may name login, spraying, mfa and ids",
+        );
+    }
     refuse(
         !config.audit_log.as_deref().is_none_or(|to| one_of(to, &["stdout", "file"])),
         "`audit_log` (PORTCULLIS_AUDIT_LOG) must be `stdout` or `file`",
@@ -139,6 +145,13 @@ pub(super) fn contradictions(config: &Config, problems: &mut Vec<String>) {
         );
     }
     for (name, zero) in [
+        ("rule_window_seconds", config.rule_window_seconds == 0),
+        ("rule_login_address", config.rule_login_address == 0),
+        ("rule_login_account", config.rule_login_account == 0),
+        ("rule_spraying_accounts", config.rule_spraying_accounts == 0),
+        ("rule_mfa", config.rule_mfa == 0),
+        ("rule_ids", config.rule_ids == 0),
+        ("slow_request_ms", config.slow_request_ms == 0),
         ("audit_log_max_mib", config.audit_log_max_mib == 0),
         ("audit_spool_max_mib", config.audit_spool_max_mib == 0),
         ("max_connections", config.max_connections == 0),

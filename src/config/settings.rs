@@ -252,4 +252,23 @@ settings! {
     audit_log_max_mib: u64 = "64";
     /// MiB of events that may wait on the disk while the database is away; beyond that changes are refused.
     audit_spool_max_mib: u64 = "64";
+
+    /// Seconds that the rules about failed sign-ins look back; one incident each, for whom it concerns.
+    rule_window_seconds: u64 = "900";
+    /// Failed sign-ins from one address that are an incident (`login`).
+    rule_login_address: u32 = "10";
+    /// Failed sign-ins to one account that are an incident (`account`).
+    rule_login_account: u32 = "10";
+    /// Accounts tried from one address that are an incident (`spraying`).
+    rule_spraying_accounts: u32 = "8";
+    /// Failed second factors of one account that are an incident (`mfa`).
+    rule_mfa: u32 = "5";
+    /// Things asked for from one address that there are not, or not for it, that are an incident (`ids`).
+    rule_ids: u32 = "60";
+    /// Seconds of that window.
+    rule_ids_seconds: u64 = "60";
+    /// Rules that ban the address for `ban_seconds`: of `login`, `spraying`, `mfa`, `ids`.
+    rule_bans: List<String> = "";
+    /// Milliseconds from which an operation is an incident (`slow`).
+    slow_request_ms: u64 = "10000";
 }

@@ -1,7 +1,8 @@
 //! Bans in the schema.
 
 use super::bans::{self, NewBan};
-use crate::error::Result;
+use crate::audit::{Event, Kind, rollup};
+use crate::error::{Error, Result};
 use crate::graphql::context::RequestContext;
 use crate::graphql::directives::{cost, public, rate_limit, requires};
 use crate::graphql::guard::declared;
@@ -78,6 +79,45 @@ pub struct LiftBanPayload {
     lifted_id: ID,
 }
 
+/// What happened in the last hours.
+#[derive(Debug, SimpleObject)]
+#[graphql(directive = public::apply())]
+pub struct SecurityOverview {
+    /// Sign-ins.
+    logins: i32,
+    /// Sign-ins that failed.
+    failed_logins: i32,
+    /// Sign-ins that were held back after failures.
+    lockouts: i32,
+    /// Requests and fields refused for want of a right.
+    denied: i32,
+    /// Requests refused by a limit over time.
+    rate_limited: i32,
+    /// Documents refused before they ran.
+    rejected_queries: i32,
+    /// What wants somebody's attention.
+    incidents: i32,
+    /// Sessions that have not ended.
+    active_sessions: i32,
+    /// The ten addresses with the most failures, refusals and alerts.
+    top_addresses: Vec<AddressCount>,
+}
+
+/// An address and how often.
+#[derive(Debug, SimpleObject)]
+#[graphql(directive = public::apply())]
+pub struct AddressCount {
+    /// The address.
+    address: String,
+    /// How often.
+    count: i32,
+}
+
+/// A count on the wire.
+fn number(count: i64) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
 /// Reading the ban list.
 #[derive(Debug, Default)]
 pub struct DefenseQuery;
@@ -85,6 +125,38 @@ pub struct DefenseQuery;
 /// Reading the ban list.
 #[Object(guard = "declared(\"Query\")")]
 impl DefenseQuery {
+    /// What happened in the last hours (1 to 720), the current one included.
+    #[graphql(directive = requires::apply(PermissionName::AdminAccess), directive = cost::apply(50, None))]
+    async fn security_overview(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default_with = "Some(24)")] hours: Option<i32>,
+    ) -> Result<Option<SecurityOverview>> {
+        let request = RequestContext::of(ctx);
+        let hours = hours.unwrap_or(24);
+        if !(1..=720).contains(&hours) {
+            return Err(Error::field("hours", "must be from 1 to 720"));
+        }
+        let found = rollup::overview(&request.app, i64::from(hours)).await?;
+        let read = Event::success(Kind::Read, "securityOverview").on("audit", "trail");
+        request.app.audit.record(&request.origin, vec![read]).await?;
+        Ok(Some(SecurityOverview {
+            logins: number(found.logins),
+            failed_logins: number(found.failed_logins),
+            lockouts: number(found.lockouts),
+            denied: number(found.denied),
+            rate_limited: number(found.rate_limited),
+            rejected_queries: number(found.rejected_queries),
+            incidents: number(found.incidents),
+            active_sessions: number(found.active_sessions),
+            top_addresses: found
+                .top_addresses
+                .into_iter()
+                .map(|(address, count)| AddressCount { address, count: number(count) })
+                .collect(),
+        }))
+    }
+
     /// The bans in force, newest first.
     #[graphql(
         directive = requires::apply(PermissionName::AdminAccess),

@@ -56,6 +56,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// How many of the errors have the code `code`.
+    #[must_use]
+    pub fn errors_with(&self, code: &str) -> usize {
+        let has = |error: &&ServerError| {
+            let found = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+            matches!(found, Some(Value::String(found)) if found == code)
+        };
+        self.errors.iter().filter(has).count()
+    }
+
     /// An answer without side effects.
     #[must_use]
     pub fn new(outcome: Outcome, data: Option<Value>, errors: Vec<ServerError>) -> Self {

@@ -13,7 +13,7 @@ use crate::accounts::device;
 use crate::audit::spool::Standing;
 use crate::audit::{Event, Kind, Origin};
 use crate::crypto::csrf;
-use crate::defense::bans;
+use crate::defense::{bans, rules};
 use crate::engine::{Admitted, Answer, Engine, OperationType, Outcome, Prepared};
 use crate::error::Error;
 use crate::http::{
@@ -115,6 +115,20 @@ impl Server {
         crate::http::csrf::check(&app.config, inbound, headers, is_valid).is_ok()
     }
 
+    /// Tells the rules what they look for in answers.
+    async fn watch(&self, inbound: &Inbound, answer: &Answer, took: std::time::Duration) {
+        let app = self.engine.app();
+        let misses = u32::try_from(answer.errors_with("NOT_FOUND")).unwrap_or(u32::MAX);
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let mut told = rules::took(app, None, millis).await;
+        if misses > 0 {
+            told = told.and(rules::not_found(app, inbound.address, misses).await);
+        }
+        if let Err(error) = told {
+            tracing::warn!(%error, "an incident could not be recorded");
+        }
+    }
+
     /// Refuses the whole request, in the trail first.
     async fn refuse(&self, inbound: &Inbound, error: &Error) -> Answer {
         let kind = if matches!(error, Error::CsrfFailed) { Kind::CsrfFail } else { Kind::AuthzFail };
@@ -172,6 +186,7 @@ impl Backend for Server {
             metrics::counter!("portcullis_operations_total", "outcome" => code).increment(1);
             metrics::histogram!("portcullis_operation_seconds").record(took.as_secs_f64());
             let errors = answer.errors.len();
+            self.watch(&request.inbound, &answer, took).await;
             tracing::info!(
                 code,
                 errors,

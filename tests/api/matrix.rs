@@ -59,6 +59,7 @@ const CASES: &[Case] = &[
     ),
     ("Query.auditIntegrity", About::Nothing, "{ auditIntegrity { __typename } }"),
     ("Query.bans", About::Nothing, "{ bans { edges { node { id } } } }"),
+    ("Query.securityOverview", About::Nothing, "{ securityOverview { __typename } }"),
     (
         "Mutation.banAddress",
         About::Nothing,
