@@ -5,6 +5,7 @@ mod audit;
 mod ban;
 mod commands;
 mod doctor;
+mod health;
 mod serve;
 
 use crate::config::{Config, Sources};
@@ -31,6 +32,8 @@ pub struct Cli {
 enum Command {
     /// Run the server (the default). Ends with 0 on Ctrl-C or SIGTERM, after finishing what is under way.
     Serve,
+    /// Ask the running server on this machine whether it lives; for container health checks.
+    Health,
     /// Bring the database's tables up to date, back, or show where they stand.
     Migrate {
         #[command(subcommand)]
@@ -156,6 +159,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     runtime.block_on(async move {
         match command {
             Command::Serve => serve::serve(config).await,
+            Command::Health => health::check(&config),
             Command::Migrate { step } => commands::migrate(&config, step).await,
             Command::Admin { action } => admin::run(config, action).await,
             Command::Config { .. } => commands::config_is_good(&config),
