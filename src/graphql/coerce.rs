@@ -58,18 +58,18 @@ impl InputTypes {
         for definition in &operation.variable_definitions {
             let definition = &definition.node;
             let (name, ty) = (&definition.name.node, &definition.var_type.node);
-            let place = format!("variable `${name}`");
+            let place = format!("${name}");
             match variables.get(name) {
                 Some(value) => self.fits(&place, ty, value)?,
                 None if ty.nullable || definition.default_value.is_some() => {}
-                None => return Err(format!("{place} of type `{ty}` is required")),
+                None => return Err(format!("variable `{place}` of type `{ty}` is required")),
             }
         }
         Ok(())
     }
 
     fn fits(&self, place: &str, ty: &Type, value: &ConstValue) -> Result<(), String> {
-        let wrong = || Err(format!("{place} is not a `{ty}`"));
+        let wrong = || Err(format!("variable `{place}` is not a `{ty}`"));
         if *value == ConstValue::Null {
             return if ty.nullable { Ok(()) } else { wrong() };
         }
@@ -89,12 +89,12 @@ impl InputTypes {
         if let Some(members) = self.objects.get(name) {
             let ConstValue::Object(given) = value else { return wrong() };
             if given.keys().any(|key| !members.contains_key(key)) {
-                return Err(format!("{place} has a member that `{name}` does not have"));
+                return Err(format!("variable `{place}` has a member that `{name}` does not have"));
             }
             return members.iter().try_for_each(|(key, member)| match given.get(key) {
                 Some(value) => self.fits(&format!("{place}.{key}"), &member.ty, value),
                 None if member.ty.nullable || member.has_default => Ok(()),
-                None => Err(format!("{place}.{key} of type `{}` is required", member.ty)),
+                None => Err(format!("variable `{place}.{key}` of type `{}` is required", member.ty)),
             });
         }
         let fits = match (name.as_str(), value) {
