@@ -17,6 +17,7 @@ use crate::crypto::password::{HashParams, PasswordHasher};
 use crate::crypto::{Keyring, KeyringError};
 use crate::db::Db;
 use crate::defense::{Matcher, Watch};
+use crate::keys::{canary, file};
 use crate::limits::Mode as LimitMode;
 use crate::limits::charge::Quota;
 use crate::limits::memory::MemoryStore;
@@ -30,10 +31,10 @@ use sea_orm::EntityTrait;
 use sea_orm_migration::seaql_migrations;
 use secrecy::ExposeSecret;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 /// Counters kept in process at most; each takes 200 bytes or less.
@@ -56,6 +57,8 @@ pub struct State {
     pub bus: Bus,
     /// The keys.
     pub keyring: Keyring,
+    /// Wakes whoever reads the keyring's file again.
+    pub reload_keys: Notify,
     /// How much each client gets.
     pub policy: Policy,
     /// What each client took lately.
@@ -123,6 +126,9 @@ pub enum StartError {
     /// The same, by the limit store.
     #[error("`redis_url` (PORTCULLIS_REDIS_URL) is not usable: {0}")]
     LimitStore(#[from] crate::limits::redis::StoreError),
+    /// The keyring does not go with the database.
+    #[error("the keyring is refused: {0}")]
+    OtherKeyring(String),
     /// The hashing parameters are not usable.
     #[error("the password settings are not usable: {0}")]
     Hashing(#[from] crate::crypto::password::HashError),
@@ -168,13 +174,14 @@ impl App {
     /// # Errors
     /// What stands in the way, with the remedy.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let keyring = open_keyring(&config)?;
+        let keyring = file::open(&config)?;
         let db = Db::connect(&config).await.map_err(StartError::Database)?;
         if !up_to_date(&db).await {
             refuse_newer(&db).await?;
             Migrator::up(db.writer(), None).await.map_err(StartError::Migration)?;
         }
         db.check_writable().await.map_err(StartError::Database)?;
+        canary::admit(&db, &keyring, clock.now()).await?;
         Self::assemble(config, clock, db, keyring)
     }
 
@@ -226,6 +233,7 @@ impl App {
             db,
             bus,
             keyring,
+            reload_keys: Notify::new(),
             policy,
             limits,
             identities,
@@ -255,29 +263,6 @@ pub fn ensure_data_dir(config: &Config) -> Result<(), StartError> {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(wrap)?;
     }
     Ok(())
-}
-
-/// The keyring from the configuration; in development, from `master.key` in the data folder, which is
-/// made on the first start.
-///
-/// # Errors
-/// When there is no usable key.
-pub fn open_keyring(config: &Config) -> Result<Keyring, StartError> {
-    ensure_data_dir(config)?;
-    if let Some(text) = &config.master_key {
-        return Ok(Keyring::parse(text.expose_secret())?);
-    }
-    let path = config.data_dir.join("master.key");
-    let wrap = |source| StartError::Folder { path: path.clone(), source };
-    if !path.exists() {
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(wrap)?;
-        file.write_all(Keyring::generate().as_bytes()).and_then(|()| file.sync_all()).map_err(wrap)?;
-        tracing::warn!(path = %path.display(), "made a development master key; keep it, without it sealed data cannot be read");
-    }
-    private(&path)?;
-    let text = zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(wrap)?);
-    Ok(Keyring::parse(&text)?)
 }
 
 /// Where `audit_log` says that events go as JSON lines.
@@ -341,13 +326,6 @@ fn open_bus(config: &Config) -> Result<Bus, StartError> {
         Some(url) => Ok(Bus::shared(redis::Client::open(url.expose_secret())?)),
         None => Ok(Bus::local()),
     }
-}
-
-/// Refuses a key file that others may read (OWASP ASVS 13.3.2).
-fn private(path: &Path) -> Result<(), StartError> {
-    let wrap = |source| StartError::Folder { path: path.to_owned(), source };
-    let mode = fs::metadata(path).map_err(wrap)?.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(StartError::KeyFileMode { path: path.to_owned(), mode }) }
 }
 
 /// Whether exactly this build's migrations are applied. It only reads: a role that may not change tables

@@ -5,7 +5,9 @@ use crate::app::App;
 use crate::audit::checkpoint;
 use crate::bus::Message;
 use crate::defense::{bans, rules};
+use crate::keys;
 use crate::mail::worker;
+use crate::retention;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +26,8 @@ pub fn start(app: &App, stop: &CancellationToken) {
         "limit store",
         |app| async move { rules::limit_store(&app).await },
     );
+    app.tasks.spawn(keys::watch::watch(app.clone(), stop.clone().cancelled_owned()));
+    app.tasks.spawn(retention::worker(app.clone(), stop.clone().cancelled_owned()));
     every(app, stop, Duration::from_secs(1), "ban list", |app| async move { bans::refresh(&app).await });
     every(app, stop, Duration::from_secs(1), "audit spool", |app| async move { app.audit.replay().await });
     every(

@@ -9,9 +9,11 @@
 //! http        the door: connections, filters, transports
 //! engine      the way of one operation: scan, parse, shape, cost, admit, execute
 //! schema      the slices' roots, merged
-//! accounts sessions mfa posts admin audit mail defense    slices: domain, and graphql.rs with the guarded fields
+//! accounts sessions mfa posts admin audit mail defense privacy   slices: domain, and graphql.rs with the guarded fields
 //! graphql     the kit for resolvers: rules, guard, context, pages, the error boundary
 //! access      who may: viewer, roles, ownership
+//! retention   what has run out goes, in the background
+//! keys        the keyring's life: file, canaries, rotation
 //! limits      how much: before the parser, before execution, over time
 //! crypto      mechanism: keys, sealing, hashing, tokens
 //! app bus db config clock error page text telemetry
@@ -35,11 +37,14 @@ pub mod engine;
 pub mod error;
 pub mod graphql;
 pub mod http;
+pub mod keys;
 pub mod limits;
 pub mod mail;
 pub mod mfa;
 pub mod page;
 pub mod posts;
+pub mod privacy;
+pub mod retention;
 pub mod schema;
 pub mod server;
 pub mod sessions;

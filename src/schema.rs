@@ -8,6 +8,7 @@ use crate::graphql::guard::SharedRules;
 use crate::graphql::rules::{Rules, Undeclared};
 use crate::mfa::graphql::MfaMutation;
 use crate::posts::graphql::{PostMutation, PostQuery, PostSubscription};
+use crate::privacy::graphql::PrivacyMutation;
 use crate::sessions::graphql::SessionMutation;
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema};
 
@@ -24,6 +25,7 @@ pub struct Mutation(
     PostMutation,
     AdminMutation,
     DefenseMutation,
+    PrivacyMutation,
 );
 
 /// Everything that can be listened to.

@@ -5,6 +5,7 @@
 //! - [`sealed`]: ciphertext columns bound to their table, column and row.
 //! - [`user`], [`session`], [`ticket`], [`attempt`], [`factor`], [`backup_code`], [`outbox`], [`post`],
 //!   [`audit_event`]: a table each.
+//! - [`key_canary`], [`lease`], [`index_state`]: what key rotation keeps.
 
 pub mod attempt;
 pub mod audit_event;
@@ -12,6 +13,9 @@ pub mod backup_code;
 pub mod ban;
 pub mod factor;
 pub mod id;
+pub mod index_state;
+pub mod key_canary;
+pub mod lease;
 pub mod outbox;
 pub mod post;
 pub mod refresh_token;

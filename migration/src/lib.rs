@@ -16,6 +16,7 @@ mod m0008_refresh_tokens;
 mod m0009_audit_guard;
 mod m0010_bans;
 mod m0011_rollups;
+mod m0013_keys;
 
 /// Every step, in order.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_audit_guard::Migration),
             Box::new(m0010_bans::Migration),
             Box::new(m0011_rollups::Migration),
+            Box::new(m0013_keys::Migration),
         ]
     }
 }

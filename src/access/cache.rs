@@ -47,6 +47,11 @@ impl IdentityCache {
         self.0.insert(hash, entry);
     }
 
+    /// Forgets everybody: what was read may be sealed under a key that the ring has lost.
+    pub fn clear(&self) {
+        self.0.clear();
+    }
+
     /// Forgets the token with this hash.
     pub fn forget(&self, hash: &TokenHash) {
         self.0.remove(hash);

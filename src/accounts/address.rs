@@ -11,6 +11,7 @@ use crate::access::Identity;
 use crate::app::App;
 use crate::audit::{Event, Kind, Origin, Tx};
 use crate::error::{Error, Result};
+use crate::keys::index;
 use crate::mail;
 use entity::audit_event::Status;
 use entity::ticket::Purpose;
@@ -63,13 +64,13 @@ pub async fn verify(app: &App, origin: &Origin, token: &str) -> Result<()> {
 }
 
 async fn confirm(app: &App, origin: &Origin, tx: Tx, user: &Model, address: &EmailAddress) -> Result<()> {
-    let index = app.keyring.blind_index::<entity::user::UserEmail>(address.normalised());
+    let indexes = app.keyring.blind_indexes::<entity::user::UserEmail>(address.normalised());
     let now = app.clock.now();
     let changed = Entity::update_many()
         .col_expr(Column::EmailVerifiedAt, Expr::value(Some(now)))
         .col_expr(Column::UpdatedAt, Expr::value(now))
         .filter(Column::Id.eq(user.id))
-        .filter(Column::EmailIndex.eq(index))
+        .filter(Column::EmailIndex.is_in(indexes))
         .exec(tx.connection())
         .await?;
     if changed.rows_affected != 1 {
@@ -81,17 +82,16 @@ async fn confirm(app: &App, origin: &Origin, tx: Tx, user: &Model, address: &Ema
 
 async fn r#move(app: &App, origin: &Origin, tx: Tx, user: &Model, address: &EmailAddress) -> Result<()> {
     let old = find::address(app, user)?;
+    let indexes =
+        index::for_writing::<entity::user::UserEmail>(app, tx.connection(), address.normalised()).await?;
     let now = app.clock.now();
     let changed = Entity::update_many()
         .col_expr(
             Column::Email,
             Expr::value(app.keyring.seal::<entity::user::UserEmail>(user.id.uuid(), address.as_str())),
         )
-        .col_expr(
-            Column::EmailIndex,
-            Expr::value(app.keyring.blind_index::<entity::user::UserEmail>(address.normalised())),
-        )
-        .col_expr(Column::EmailIndexNext, Expr::value(None::<Vec<u8>>))
+        .col_expr(Column::EmailIndex, Expr::value(indexes.index))
+        .col_expr(Column::EmailIndexNext, Expr::value(Some(indexes.next)))
         .col_expr(Column::EmailVerifiedAt, Expr::value(Some(now)))
         .col_expr(Column::UpdatedAt, Expr::value(now))
         .filter(Column::Id.eq(user.id))
@@ -118,7 +118,7 @@ async fn r#move(app: &App, origin: &Origin, tx: Tx, user: &Model, address: &Emai
 /// `BAD_USER_INPUT` for what is not an address, or is the account's already.
 pub async fn ask_change(app: &App, origin: &Origin, me: &Identity, address: &str) -> Result<()> {
     let new: EmailAddress = address.parse().map_err(|reason| Error::field("newEmail", reason))?;
-    if app.keyring.blind_index::<entity::user::UserEmail>(new.normalised()) == me.user.email_index {
+    if app.keyring.blind_indexes(new.normalised()).contains(&me.user.email_index) {
         return Err(Error::field("newEmail", "is the account's address already"));
     }
     let tx = app.audit.begin().await?;

@@ -24,7 +24,7 @@ pub async fn by_identifier(app: &App, identifier: &str) -> Result<Option<Model>>
     let query = if identifier.contains('@') {
         query.filter(
             Column::EmailIndex
-                .eq(app.keyring.blind_index::<entity::user::UserEmail>(&email::normalise(identifier))),
+                .is_in(app.keyring.blind_indexes::<entity::user::UserEmail>(&email::normalise(identifier))),
         )
     } else {
         let key = identifier.parse::<Username>().map(|name| name.key().to_owned()).unwrap_or_default();
@@ -62,8 +62,8 @@ pub fn address(app: &App, user: &Model) -> Result<SecretString> {
 /// # Errors
 /// When the database cannot.
 pub async fn by_email(app: &App, db: &impl ConnectionTrait, email: &EmailAddress) -> Result<Option<Model>> {
-    let index = app.keyring.blind_index::<entity::user::UserEmail>(email.normalised());
-    Ok(Entity::find().filter(Column::EmailIndex.eq(index)).one(db).await?)
+    let indexes = app.keyring.blind_indexes::<entity::user::UserEmail>(email.normalised());
+    Ok(Entity::find().filter(Column::EmailIndex.is_in(indexes)).one(db).await?)
 }
 
 /// The account `id` as it stands in the transaction `db`, for its owner.
@@ -110,8 +110,8 @@ pub async fn list(app: &App, filter: &Filter, page: Page) -> Result<Vec<Model>> 
         query = query.filter(Column::IsActive.eq(active));
     }
     if let Some(email) = &filter.email {
-        query =
-            query.filter(Column::EmailIndex.eq(app.keyring.blind_index::<entity::user::UserEmail>(email)));
+        query = query
+            .filter(Column::EmailIndex.is_in(app.keyring.blind_indexes::<entity::user::UserEmail>(email)));
     }
     if let Some(prefix) = filter.username_prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
         // A range of the unique index, not a pattern: nothing in the text is special.

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::audit::{Event, Kind, Origin};
 use crate::crypto::{random, strength};
 use crate::error::{Problems, Result};
+use crate::keys::index;
 use crate::mail;
 use crate::text;
 use entity::audit_event::Status;
@@ -97,13 +98,15 @@ async fn insert(
     let now = app.clock.now();
     let id = random::uuid_v7(now);
     let by_operator = role == Role::Admin;
+    let tx = app.audit.begin().await?;
+    let indexes = index::for_writing(app, tx.connection(), checked.email.normalised()).await?;
     let row = ActiveModel {
         id: Set(UserId(id)),
         username: Set(checked.username.as_str().to_owned()),
         username_key: Set(checked.username.key().to_owned()),
         email: Set(app.keyring.seal(id, checked.email.as_str())),
-        email_index: Set(app.keyring.blind_index(checked.email.normalised())),
-        email_index_next: Set(None),
+        email_index: Set(indexes.index),
+        email_index_next: Set(Some(indexes.next)),
         email_verified_at: Set(by_operator.then_some(now)),
         full_name: Set(checked.full_name.map(|name| app.keyring.seal(id, &name))),
         phone: Set(None),
@@ -115,7 +118,6 @@ async fn insert(
         created_at: Set(now),
         updated_at: Set(now),
     };
-    let tx = app.audit.begin().await?;
     let inserted = Entity::insert(row)
         .on_conflict(OnConflict::new().do_nothing().to_owned())
         .exec_without_returning(tx.connection())

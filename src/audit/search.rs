@@ -52,8 +52,9 @@ fn matching(app: &App, filter: &Filter) -> Select<audit_event::Entity> {
         query = query.filter(Column::ActorId.eq(actor));
     }
     if let Some(address) = filter.address {
-        let index = app.keyring.blind_index::<audit_event::EventAddress>(&address.to_canonical().to_string());
-        query = query.filter(Column::AddressIndex.eq(index));
+        let index =
+            app.keyring.blind_indexes::<audit_event::EventAddress>(&address.to_canonical().to_string());
+        query = query.filter(Column::AddressIndex.is_in(index));
     }
     if let Some(kind) = &filter.resource_type {
         query = query.filter(Column::ResourceType.eq(kind.as_str()));

@@ -4,7 +4,6 @@ use super::{Failure, ListFormat, Migrate};
 use crate::app;
 use crate::audit::Origin;
 use crate::config::{Config, SETTINGS, reference};
-use crate::crypto::Keyring;
 use crate::db::Db;
 use clap::CommandFactory;
 use migration::{Migrator, MigratorTrait};
@@ -36,11 +35,6 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
 pub(super) fn schema() -> Result<(), Failure> {
     let (_, sdl) = crate::schema::build()?;
     say(sdl.trim_end())
-}
-
-/// Prints a new keyring.
-pub(super) fn generate_keys() -> Result<(), Failure> {
-    say(Keyring::generate().trim_end())
 }
 
 /// Prints the table of settings.
@@ -83,4 +77,16 @@ pub(super) async fn migrate(config: &Config, step: Migrate) -> Result<(), Failur
         say(&format!("{mark}  {}", migration.name()))?;
     }
     Ok(())
+}
+
+/// One round of retention.
+pub(super) async fn retention(config: Config) -> Result<(), Failure> {
+    let app = app::App::start(config, crate::clock::Clock::system()).await?;
+    match crate::retention::round(&app).await? {
+        Some(removed) => say(&format!(
+            "removed {} expired row(s), archived and removed {} audit event(s)",
+            removed.expired, removed.audit
+        )),
+        None => Err("another process is at it".into()),
+    }
 }

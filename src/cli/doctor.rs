@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::commands::say;
-use crate::app::{self, App};
+use crate::app::App;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::verify;
 use crate::clock::Clock;
@@ -204,7 +204,7 @@ async fn database(config: &Config, db: Db, found: &mut Findings) {
         Ok(None) => found.ok("clock", "the database uses this machine's"),
         Err(error) => found.warn("clock", error.to_string(), "see the database's log"),
     }
-    let keyring = match app::open_keyring(config) {
+    let keyring = match crate::keys::file::open(config) {
         Ok(keyring) => keyring,
         Err(error) => {
             found.fail("keys", error.to_string(), "portcullis keys generate makes a keyring");

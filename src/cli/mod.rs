@@ -6,6 +6,7 @@ mod ban;
 mod commands;
 mod doctor;
 mod health;
+mod keys;
 mod serve;
 
 use crate::config::{Config, Sources};
@@ -73,10 +74,13 @@ enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
-    /// Make keys.
+    /// Remove what has run out, now: a round of what the server does in the background. As the tables'
+    /// owner, where the service's role may not remove audit events.
+    Retention,
+    /// Make, list, rotate and retire keys.
     Keys {
         #[command(subcommand)]
-        action: Keys,
+        action: keys::Keys,
     },
 }
 
@@ -107,12 +111,6 @@ enum ConfigAction {
 enum ListFormat {
     Markdown,
     Env,
-}
-
-#[derive(Debug, Clone, Copy, Subcommand)]
-enum Keys {
-    /// Print a new keyring; keep it in a file that only the server may read.
-    Generate,
 }
 
 /// Runs the command line and returns the process's exit code: 0, or 1 with the reason on standard error.
@@ -149,8 +147,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Schema => return commands::schema(),
         Command::Completions { shell } => return commands::completions(shell),
-        Command::Keys { action: Keys::Generate } => return commands::generate_keys(),
         Command::Config { action: ConfigAction::List { format } } => return commands::list_settings(format),
+        Command::Keys { action: keys::Keys::Generate } => return keys::generate(),
         _ => {}
     }
     let config = Config::load(Sources::from_process(cli.config.as_deref()))?;
@@ -166,7 +164,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Doctor { json } => doctor::run(config, json).await,
             Command::Audit { action } => audit::run(config, action).await,
             Command::Ban { action } => ban::run(config, action).await,
-            Command::Schema | Command::Keys { .. } | Command::Completions { .. } => Ok(()),
+            Command::Retention => commands::retention(config).await,
+            Command::Keys { action } => keys::run(config, action).await,
+            Command::Schema | Command::Completions { .. } => Ok(()),
         }
     })
 }

@@ -15,8 +15,20 @@ pub(super) fn contradictions(config: &Config, problems: &mut Vec<String>) {
     let one_of = |text: &str, allowed: &[&str]| allowed.contains(&text);
 
     refuse(
-        production && config.master_key.is_none(),
+        production && config.master_key.is_none() && config.master_key_file.is_none(),
         "`master_key` (PORTCULLIS_MASTER_KEY or PORTCULLIS_MASTER_KEY_FILE) is required in production; make one with `portcullis keys generate > master.key`",
+    );
+    refuse(
+        config.master_key.is_some() && config.master_key_file.is_some(),
+        "PORTCULLIS_MASTER_KEY and PORTCULLIS_MASTER_KEY_FILE are both set; keep one",
+    );
+    refuse(
+        config.rotation_batch == 0 || config.rotation_batch > 10_000,
+        "`rotation_batch` (PORTCULLIS_ROTATION_BATCH) must be from 1 to 10000",
+    );
+    refuse(
+        !one_of(&config.deletion_posts, &["delete", "anonymise"]),
+        "`deletion_posts` (PORTCULLIS_DELETION_POSTS) must be `delete` or `anonymise`",
     );
     refuse(
         production && config.hosts.0.is_empty(),

@@ -109,8 +109,24 @@ settings! {
     database_statement_timeout_ms: u64 = "10000";
     /// `redis://…` or `rediss://…`, shared by all replicas; empty: limits are kept in process.
     redis_url: Option<SecretString> = "";
-    /// The keyring, or one base64 key of 32 bytes (`portcullis keys generate`).
+    /// File with the keyring, readable by the server only (mode 0600); in development `master.key` in the data folder.
+    master_key_file: Option<PathBuf> = "";
+    /// The keyring, or one base64 key of 32 bytes (`portcullis keys generate`); better kept in a file.
     master_key: Option<SecretString> = "";
+    /// Rows that a key rotation seals again in one transaction.
+    rotation_batch: u64 = "200";
+    /// Rows a second that a key rotation seals again at most; 0: as fast as it can.
+    rotation_rows_per_second: u64 = "2000";
+    /// Seconds that a key rotation gives the servers to take up a changed keyring.
+    key_settle_seconds: u64 = "10";
+    /// What becomes of a person's posts when they erase their account: `delete` or `anonymise`.
+    deletion_posts: String = "delete";
+    /// Minutes between two rounds of removing what has run out; 0: never.
+    retention_interval_minutes: u64 = "60";
+    /// Days that expired sessions and tokens are kept.
+    retention_expired_days: u64 = "7";
+    /// Days that audit events stay in the database; older ones go to `audit/` in the data folder. 0: for ever.
+    retention_audit_days: u64 = "400";
     /// `pretty` or `json`; empty: pretty in development, JSON in production.
     log_format: Option<String> = "";
     /// What is logged, as tracing directives.

@@ -72,16 +72,27 @@ fn production_refuses_what_is_unsafe() {
 #[test]
 fn a_secret_comes_from_a_file_and_is_never_shown() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("key");
-    std::fs::write(&path, "hunter2hunter2\n").unwrap();
-    let sources = Sources::default().with("PORTCULLIS_MASTER_KEY_FILE", path.to_str().unwrap());
+    let path = dir.path().join("url");
+    std::fs::write(&path, "postgres://ada:hunter2@db/portcullis\n").unwrap();
+    let sources = Sources::default().with("PORTCULLIS_DATABASE_URL_FILE", path.to_str().unwrap());
     let config = Config::load(sources.clone()).unwrap();
-    assert_eq!(secrecy::ExposeSecret::expose_secret(config.master_key.as_ref().unwrap()), "hunter2hunter2");
+    let url = secrecy::ExposeSecret::expose_secret(config.database_url.as_ref().unwrap());
+    assert_eq!(url, "postgres://ada:hunter2@db/portcullis");
     assert!(!format!("{config:?}").contains("hunter2"));
-    let found = problems(sources.with("PORTCULLIS_MASTER_KEY", "again"));
+    let found = problems(sources.with("PORTCULLIS_DATABASE_URL", "again"));
     assert!(found[0].contains("both set"), "{found:?}");
     let found = problems(Sources::default().with("PORTCULLIS_DATABASE_URL", "mysql://root:hunter2@db"));
     assert!(found.iter().all(|line| !line.contains("hunter2")), "{found:?}");
+}
+
+#[test]
+fn the_keyring_is_in_a_file_or_in_a_variable() {
+    let sources = Sources::default().with("PORTCULLIS_MASTER_KEY_FILE", "/run/secrets/key");
+    let config = Config::load(sources.clone()).unwrap();
+    assert!(config.master_key.is_none());
+    assert_eq!(config.master_key_file.unwrap().to_str(), Some("/run/secrets/key"));
+    let found = problems(sources.with("PORTCULLIS_MASTER_KEY", "again"));
+    assert!(found[0].contains("both set"), "{found:?}");
 }
 
 #[test]

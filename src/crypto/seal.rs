@@ -167,6 +167,13 @@ impl Keyring {
         BlindIndex::from_bytes(hmac(&key, &[normalised.as_bytes()]).to_vec())
     }
 
+    /// [`Keyring::blind_index`] for a column known by name only.
+    #[must_use]
+    pub fn index_column(&self, column: Column, normalised: &str) -> Vec<u8> {
+        let purpose = Purpose::Index { table: column.table, column: column.column };
+        hmac(&self.ring().current_subkey(purpose), &[normalised.as_bytes()]).to_vec()
+    }
+
     /// The blind index under key `number`; `None` when the ring has no such key.
     #[must_use]
     pub fn blind_index_with<F: SealedField>(&self, number: u32, normalised: &str) -> Option<BlindIndex<F>> {

@@ -94,9 +94,8 @@ async fn try_reset(app: &App, origin: &Origin, token: &str, new: SecretString) -
     };
     // The message went to this address: it says nothing about another that the account has by now.
     let address: Option<EmailAddress> = ticket.payload.expose_secret().parse().ok();
-    let index =
-        address.map(|address| app.keyring.blind_index::<entity::user::UserEmail>(address.normalised()));
-    if index.as_ref() != Some(&user.email_index) {
+    let indexes = address.map(|address| app.keyring.blind_indexes(address.normalised()));
+    if !indexes.is_some_and(|indexes| indexes.contains(&user.email_index)) {
         return Ok(None);
     }
     let new = password::prepare(app, &user, "newPassword", new).await?;

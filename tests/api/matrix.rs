@@ -91,6 +91,12 @@ const CASES: &[Case] = &[
         About::Nothing,
         "mutation { resetPassword(input: { token: \"none\", newPassword: \"quiet lantern under seven maps\" }) { __typename } }",
     ),
+    ("Mutation.exportMyData", About::Nothing, "mutation { exportMyData(after: \"none\") { __typename } }"),
+    (
+        "Mutation.deleteMyAccount",
+        About::Nothing,
+        "mutation { deleteMyAccount(input: { password: \"wrong\" }) { __typename } }",
+    ),
     (
         "Mutation.changeEmail",
         About::Nothing,
