@@ -5,9 +5,11 @@
 //! - [`sealed`]: ciphertext columns bound to their table, column and row.
 //! - [`user`], [`session`], [`ticket`], [`attempt`], [`factor`], [`backup_code`], [`outbox`], [`post`],
 //!   [`audit_event`]: a table each.
+//! - [`audit_archive`]: how far the trail has been archived.
 //! - [`key_canary`], [`lease`], [`index_state`]: what key rotation keeps.
 
 pub mod attempt;
+pub mod audit_archive;
 pub mod audit_event;
 pub mod backup_code;
 pub mod ban;

@@ -17,6 +17,7 @@ mod m0009_audit_guard;
 mod m0010_bans;
 mod m0011_rollups;
 mod m0013_keys;
+mod m0014_audit_archive;
 
 /// Every step, in order.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_bans::Migration),
             Box::new(m0011_rollups::Migration),
             Box::new(m0013_keys::Migration),
+            Box::new(m0014_audit_archive::Migration),
         ]
     }
 }

@@ -15,7 +15,7 @@
 //! ```
 
 use super::chain::Head;
-use super::heads;
+use super::{archive, heads};
 use crate::app::App;
 use crate::crypto::checkpoint as note;
 use crate::crypto::digest::digest;
@@ -176,6 +176,10 @@ impl Checkpoints {
         let at = app.clock.now();
         let boundary = heads::boundary(at);
         let mut state = self.0.lock().await;
+        let archived = archive::state(app.db.reader()).await?;
+        if archived.through > state.0 {
+            *state = (archived.through, archived.fold);
+        }
         if boundary > state.0 {
             let mut fold = state.1.clone();
             for head in heads::from(app.db.reader(), state.0, Some(boundary)).await? {

@@ -55,6 +55,17 @@ pub async fn head(db: &impl ConnectionTrait, chain: Uuid) -> Result<Option<Head>
     Ok(found.map(|(seq, mac)| Head { chain, seq, mac }))
 }
 
+/// The end of the oldest chain, if it is before `before`.
+///
+/// # Errors
+/// When the database cannot.
+pub async fn first(db: &impl ConnectionTrait, before: Uuid) -> Result<Option<Head>> {
+    match chain_at(db, Uuid::nil(), true).await?.filter(|chain| *chain < before) {
+        Some(chain) => head(db, chain).await,
+        None => Ok(None),
+    }
+}
+
 /// The ends of all chains from `from` on (before `before`, where given), in order of their ids.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! - [`event`]: the kinds of event and what one says.
 //! - [`writer`]: the only way to commit a change is together with its event.
+//! - [`archive`]: old chains leave the database, verification goes on from where they end.
 //! - [`chain`]: each row carries a MAC over the row before it, so a changed or removed row shows.
 //! - [`spool`]: where events wait while the database is away.
 //! - [`log`]: events as JSON lines the moment they are recorded.
@@ -12,6 +13,7 @@
 //! - [`search`]: reading the trail, filtered and paged.
 //! - [`graphql`]: the guarded fields.
 
+pub mod archive;
 pub mod chain;
 pub mod checkpoint;
 pub mod event;

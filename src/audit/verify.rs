@@ -6,7 +6,7 @@
 
 use super::chain::{self, Head};
 use super::checkpoint::{Checkpoint, Fold};
-use super::heads;
+use super::{archive, heads};
 use crate::app::App;
 use crate::error::Result;
 use entity::audit_event::{Column, Entity, Model};
@@ -81,6 +81,10 @@ impl Pass {
         if self.done || self.broken.is_some() {
             return Ok(false);
         }
+        if let Err(broken) = self.go_on_from_archive(app).await? {
+            self.broken = Some(broken);
+            return Ok(false);
+        }
         let rows = self.rows(app).await?;
         let last = u64::try_from(rows.len()).unwrap_or(0) < BATCH;
         for row in &rows {
@@ -97,6 +101,25 @@ impl Pass {
             return Ok(false);
         }
         Ok(true)
+    }
+
+    /// Begins where the archive ends; again, when it has overtaken the pass.
+    async fn go_on_from_archive(&mut self, app: &App) -> Result<Result<(), Broken>> {
+        let archived = archive::state(app.db.reader()).await?;
+        let overtaken = self.at.as_ref().is_some_and(|head| head.chain <= archived.through);
+        if self.at.is_some() && !overtaken {
+            return Ok(Ok(()));
+        }
+        let checkpoint = self.expected.take().map(|expected| expected.checkpoint);
+        *self = Self::default();
+        if let Some(checkpoint) = checkpoint {
+            if archived.through >= checkpoint.boundary {
+                let what = "the checkpoint is older than the archive; take a later one, and verify the archive by itself";
+                return Ok(Err(Broken { chain: archived.through, seq: 0, what }));
+            }
+            self.expected = Some(Expected { checkpoint, next: 0, fold: archived.fold });
+        }
+        Ok(Ok(()))
     }
 
     /// The next rows: the rest of the chain at hand, else those of the chains after it.
@@ -245,7 +268,9 @@ pub async fn tail(app: &App, checkpoint: Option<&Checkpoint>) -> Result<Option<B
             at = Head { chain: row.chain, seq: row.seq, mac: row.mac };
         }
     }
-    for stood in checkpoint.map(|checkpoint| &checkpoint.open[..]).unwrap_or_default() {
+    let archived = archive::state(app.db.reader()).await?.through;
+    let open = checkpoint.map(|checkpoint| &checkpoint.open[..]).unwrap_or_default();
+    for stood in open.iter().filter(|stood| stood.chain > archived) {
         let reached = heads::head(app.db.reader(), stood.chain).await?.map_or(0, |head| head.seq);
         if reached < stood.seq {
             let what = "the end of the chain is missing; the checkpoint knows more rows";

@@ -13,5 +13,5 @@ pub mod transport;
 pub mod worker;
 
 pub use content::{Content, MfaChange, Request};
-pub use outbox::{ask, post};
+pub use outbox::{ask, forget, post};
 pub use transport::{MailError, Transport};

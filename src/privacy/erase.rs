@@ -10,11 +10,12 @@
 )]
 
 use crate::access::Identity;
-use crate::accounts::admins;
+use crate::accounts::{admins, find};
 use crate::app::App;
 use crate::audit::{Event, Kind, Origin};
 use crate::error::{Error, Result};
 use crate::keys::{index, retire::UNUSABLE};
+use crate::mail;
 use crate::sessions::password;
 use entity::audit_event::Status;
 use entity::id::UserId;
@@ -22,7 +23,7 @@ use entity::user::{ActiveModel, Column, Entity, Role};
 use entity::{post, session};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, Set};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 /// The account that anonymised posts belong to: no person, never signed in.
@@ -49,7 +50,7 @@ pub async fn account(app: &App, origin: &Origin, me: &Identity, given: SecretStr
     let mut tx = app.audit.begin().await?;
     tx.touch(id);
     let locked = admins::lock(tx.connection(), None, id).await?;
-    locked.target()?;
+    let address = find::address(app, locked.target()?)?;
     locked.keep_last_admin()?;
     let keep_posts = app.config.deletion_posts == "anonymise";
     let posts = if keep_posts { give_away_posts(app, tx.connection(), id).await? } else { 0 };
@@ -59,6 +60,7 @@ pub async fn account(app: &App, origin: &Origin, me: &Identity, given: SecretStr
         .await?
         .rows_affected;
     Entity::delete_many().filter(Column::Id.eq(id)).exec(tx.connection()).await?;
+    mail::forget(app, tx.connection(), address.expose_secret()).await?;
     let details = serde_json::json!({
         "sessionsEnded": ended,
         "posts": if keep_posts { "anonymised" } else { "deleted" },

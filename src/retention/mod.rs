@@ -1,12 +1,10 @@
 //! Retention: what has run out goes, in the background, a small batch at a time.
 //!
-//! - this file: the worker, and rows that end at a time of their own.
-//! - [`audit`]: old audit rows, archived before they go.
-
-pub mod audit;
+//! Rows that end at a time of their own are removed here; old audit events, which are archived before they
+//! go, by [`crate::audit::archive`].
 
 use crate::app::App;
-use crate::audit::Origin;
+use crate::audit::{Origin, archive};
 use crate::error::Result;
 use crate::keys::lease::Lease;
 use entity::time::Timestamp;
@@ -21,9 +19,11 @@ pub const LEASE: &str = "retention";
 const BATCH: u64 = 500;
 /// Batches of one kind in one round at most; the next round goes on.
 const ROUND: u32 = 200;
+/// Audit chains in one round at most; a chain takes events for a day.
+const CHAINS: usize = 1000;
 
 /// LIST: tables whose rows end at a time in a column, and go a while after it.
-const EXPIRING: &[(&str, &str)] = &[("sessions", "expires_at")];
+const EXPIRING: &[(&str, &str)] = &[("sessions", "expires_at"), ("outbox", "failed_at")];
 
 /// What one round removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,7 +87,14 @@ async fn under_lease(app: &App, lease: &Lease) -> Result<Removed> {
     if app.config.retention_audit_days > 0 {
         let before = days_ago(app, app.config.retention_audit_days);
         let origin = Origin { user_agent: Some("retention".to_owned()), ..Origin::default() };
-        removed.audit = audit::archive(app, &origin, lease, before, BATCH, ROUND).await?;
+        if let Some(mut round) = archive::Round::begin(app, before).await? {
+            for _ in 0..CHAINS {
+                if !round.chain(app).await? || !lease.renew(round.removed, round.removed).await? {
+                    break;
+                }
+            }
+            removed.audit = round.end(app, &origin).await?;
+        }
     }
     metrics::counter!("portcullis_retention_removed_total", "kind" => "expired").increment(removed.expired);
     metrics::counter!("portcullis_retention_removed_total", "kind" => "audit").increment(removed.audit);

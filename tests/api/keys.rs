@@ -278,7 +278,7 @@ both! {
         ada.login().await;
         let uses = retire::uses(&server.app, 1).await.unwrap();
         assert!(uses.len() == 1 && uses[0].starts_with("audit_events"), "{uses:?}");
-        server.advance(Duration::from_secs(401 * 86_400));
+        server.advance(Duration::from_secs(403 * 86_400));
         assert!(portcullis::retention::round(&server.app).await.unwrap().unwrap().audit > 3);
         ada.login().await;
         retire::retire(&server.app, &Origin::default(), 1).await.unwrap();

@@ -1,6 +1,7 @@
 //! Privacy: taking one's data away, and having one's account erased.
 
 use crate::harness::{Client, Kind, TestServer};
+use portcullis::audit::verify::Pass;
 use portcullis::crypto::{Column, sealed_key_number};
 use portcullis::keys::columns::SEALED;
 use sea_orm::{ConnectionTrait, Statement};
@@ -103,6 +104,8 @@ both! {
         ada.mutate("deleteMyAccount", wrong, "done").await.refused("BAD_USER_INPUT");
         assert!(ada.is_signed_in().await);
         assert_eq!(server.events("user_deleted", "FAILURE").await, 1);
+        let mail = server.number("SELECT COUNT(*) FROM outbox").await / 2;
+        assert!(mail > 0);
         erase(&ada).await.ok();
         assert!(!ada.is_signed_in().await);
         ada.token = first;
@@ -112,6 +115,7 @@ both! {
         assert_eq!(server.number("SELECT COUNT(*) FROM sessions").await, 1);
         assert_eq!(bob.post_ids().await, Vec::<String>::new());
         assert_eq!(server.events("user_deleted", "SUCCESS").await, 1);
+        assert_eq!(server.number("SELECT COUNT(*) FROM outbox").await, mail, "of the other one");
         // Name and address are free again.
         server.user("ada").await;
     }
@@ -162,7 +166,6 @@ both! {
         assert_eq!(server.number("SELECT COUNT(*) FROM users").await, 1);
         server.anonymous().try_login("[deleted]", "quiet lantern under seven maps", "TOKEN").await.refused("UNAUTHENTICATED");
         server.anonymous().try_login("nobody", "quiet lantern under seven maps", "TOKEN").await.refused("UNAUTHENTICATED");
-        server.sql("DELETE FROM outbox").await;
         // Its one row rotates like any other.
         let ring = &server.app.keyring;
         ring.replace(&portcullis::crypto::Keyring::parse(&ring.with_new_key()).unwrap());
@@ -208,19 +211,34 @@ both! {
     async fn what_has_run_out_is_removed_and_old_events_are_archived_first(kind: Kind) {
         let server = TestServer::with(kind, &[("PORTCULLIS_RETENTION_AUDIT_DAYS", "30")]).await;
         let mut ada = server.user("ada").await;
+        let early = server.app.checkpoints.take(&server.app).await.unwrap();
         assert_eq!(portcullis::retention::round(&server.app).await.unwrap().unwrap().expired, 0);
         server.advance(Duration::from_secs(8 * 86_400 - 1));
         assert_eq!(portcullis::retention::round(&server.app).await.unwrap().unwrap().expired, 0, "a day and seven");
         server.advance(Duration::from_secs(2));
         assert_eq!(portcullis::retention::round(&server.app).await.unwrap().unwrap().expired, 1);
         assert_eq!(server.number("SELECT COUNT(*) FROM sessions").await, 0);
-        server.advance(Duration::from_secs(23 * 86_400));
+        server.advance(Duration::from_secs(24 * 86_400 + 3600));
         let old = server.all_events().await;
         ada.login().await;
         let fresh = server.all_events().await - old;
         let removed = portcullis::retention::round(&server.app).await.unwrap().unwrap();
         assert_eq!(i64::try_from(removed.audit).unwrap(), old);
         assert_eq!(server.all_events().await, fresh + 1, "the sign-in and the archiving");
+        // What is left verifies, also against a checkpoint from after; one from before says what to do.
+        let verify = async |mut pass: Pass| {
+            while pass.step(&server.app).await.unwrap() {}
+            pass
+        };
+        let pass = verify(Pass::new()).await;
+        assert_eq!((pass.broken, pass.done), (None, true));
+        let late = server.app.checkpoints.take(&server.app).await.unwrap();
+        assert_eq!(i64::try_from(late.closed.events).unwrap(), old);
+        let fresh_process = portcullis::audit::checkpoint::Checkpoints::default();
+        assert_eq!(fresh_process.take(&server.app).await.unwrap(), late);
+        assert_eq!(verify(Pass::against(late)).await.broken, None);
+        let broken = verify(Pass::against(early)).await.broken.unwrap();
+        assert!(broken.what.contains("older than the archive"), "{broken}");
         let folder = server.folder().join("audit");
         let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
         let text = std::fs::read_to_string(&file).unwrap();

@@ -41,6 +41,7 @@ pub const SLICE_IMPORTS: &[(&str, &str)] = &[
     ("accounts", "mail"),
     ("sessions", "mail"),
     ("mfa", "mail"),
+    ("mail", "accounts"),
     // Administration acts on what the other slices hold, through their functions.
     ("admin", "accounts"),
     ("admin", "sessions"),
@@ -51,10 +52,12 @@ pub const SLICE_IMPORTS: &[(&str, &str)] = &[
     // says how each is normalised.
     ("accounts", "keys"),
     ("keys", "accounts"),
+    ("retention", "audit"),
     ("retention", "keys"),
     // Privacy acts on what the other slices hold, through their functions.
     ("privacy", "accounts"),
     ("privacy", "keys"),
+    ("privacy", "mail"),
     ("privacy", "sessions"),
 ];
 
