@@ -61,7 +61,7 @@ async fn run(users: usize) {
     file::write(&key, &Keyring::generate()).unwrap();
     let environment = |port: u16| -> Vec<(String, String)> {
         let mut settings = vec![
-            ("DATA_DIR", folder.path().display().to_string()),
+            ("DATA_DIR", folder.path().join(port.to_string()).display().to_string()),
             ("DATABASE_URL", url.clone()),
             ("MASTER_KEY_FILE", key.display().to_string()),
             ("LISTEN", format!("127.0.0.1:{port}")),
