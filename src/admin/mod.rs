@@ -11,10 +11,11 @@ pub mod graphql;
 
 use crate::access::{Identity, Permission};
 use crate::accounts::admins::{self, Locked};
-use crate::accounts::attempts;
+use crate::accounts::{attempts, find};
 use crate::app::App;
 use crate::audit::{Event, Kind, Origin, Tx};
 use crate::error::{Error, Problems, Result};
+use crate::mail;
 use crate::mfa;
 use crate::sessions::end;
 use crate::text;
@@ -22,6 +23,7 @@ use entity::audit_event::Status;
 use entity::id::UserId;
 use entity::user::{ActiveModel, Column, Entity, Model, Role};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Set};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 /// Characters of a reason at most.
@@ -274,6 +276,7 @@ pub async fn delete(app: &App, origin: &Origin, by: By<'_>, target: UserId, reas
         let (tx, locked) = act.begin(Permission::DeleteUsers).await?;
         let before = locked.target()?;
         locked.keep_last_admin()?;
+        let address = find::address(app, before);
         #[allow(clippy::disallowed_methods, reason = "a count for the trail, of the account that goes")]
         let posts = entity::post::Entity::find()
             .filter(entity::post::Column::AuthorId.eq(target))
@@ -292,6 +295,11 @@ pub async fn delete(app: &App, origin: &Origin, by: By<'_>, target: UserId, reas
         // Sessions, factors and posts go with it (foreign keys).
         #[allow(clippy::disallowed_methods, reason = "DELETE_USERS, on a locked row")]
         Entity::delete_many().filter(Column::Id.eq(target)).exec(tx.connection()).await?;
+        match address {
+            Ok(address) => mail::forget(app, tx.connection(), address.expose_secret()).await?,
+            // A ciphertext that does not open must not keep an account alive.
+            Err(error) => tracing::warn!(%error, "a deleted account's address does not open: its mail stays"),
+        }
         tx.commit(origin, act.event(Kind::UserDeleted, details)).await
     };
     let outcome = outcome.await;

@@ -168,6 +168,16 @@ both! {
         assert_eq!(server.number("SELECT COUNT(*) FROM users WHERE username_key = 'ada'").await, 0);
     }
 
+    /// Mail that waits for a deleted person is not sent, and their address does not stay in the outbox.
+    async fn deletion_forgets_the_mail_that_waits(server: TestServer) {
+        let root = server.admin().await;
+        let others = server.number("SELECT COUNT(*) FROM outbox").await;
+        let ada = server.user("ada").await;
+        assert!(server.number("SELECT COUNT(*) FROM outbox").await > others);
+        act(&root, "deleteUser", &json!({ "reason": "asked" }), &ada.id).await.ok();
+        assert_eq!(server.number("SELECT COUNT(*) FROM outbox").await, others);
+    }
+
     /// ASVS: 16.2.1, 16.3.3
     async fn each_is_recorded_with_before_and_after(server: TestServer) {
         let root = server.admin().await;

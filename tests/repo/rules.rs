@@ -46,6 +46,7 @@ pub const SLICE_IMPORTS: &[(&str, &str)] = &[
     ("admin", "accounts"),
     ("admin", "sessions"),
     ("admin", "mfa"),
+    ("admin", "mail"),
     // Defence watches the trail: it counts in it and looks at its rows.
     ("defense", "audit"),
     // Unique blind indexes are written under keys that the database names; the list of sealed columns
